@@ -1,0 +1,73 @@
+"""What every notebook of the course shares.
+
+Names are loaded when first used, so that ``import helpers`` takes no time and needs nothing
+installed.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from helpers.api import ApiError, InferenceSession
+    from helpers.course import Course, fault_lab, setup
+    from helpers.display import bars, highlight, number, table
+    from helpers.errors import CourseError
+    from helpers.exercises import exercise
+    from helpers.measure import compare, latency, peak_memory_bytes
+    from helpers.question_answering import QuestionAnswerer
+
+_HOMES = {
+    "ApiError": "helpers.api",
+    "Course": "helpers.course",
+    "CourseError": "helpers.errors",
+    "InferenceSession": "helpers.api",
+    "QuestionAnswerer": "helpers.question_answering",
+    "bars": "helpers.display",
+    "compare": "helpers.measure",
+    "exercise": "helpers.exercises",
+    "fault_lab": "helpers.course",
+    "highlight": "helpers.display",
+    "latency": "helpers.measure",
+    "number": "helpers.display",
+    "peak_memory_bytes": "helpers.measure",
+    "setup": "helpers.course",
+    "table": "helpers.display",
+}
+
+# Rooms that notebooks use by name: ``helpers.measure.latency(...)``.
+_ROOMS = {"api", "display", "measure", "models", "tokens"}
+
+__all__ = [
+    "ApiError",
+    "Course",
+    "CourseError",
+    "InferenceSession",
+    "QuestionAnswerer",
+    "bars",
+    "compare",
+    "exercise",
+    "fault_lab",
+    "highlight",
+    "latency",
+    "number",
+    "peak_memory_bytes",
+    "setup",
+    "table",
+]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"helpers.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES, *_ROOMS})
