@@ -28,7 +28,7 @@ def is_blank(answer: Any) -> bool:
         return answer.strip() in _MARKS or BLANK in answer
     if isinstance(answer, Mapping):
         return any(is_blank(item) for item in answer.values())
-    if isinstance(answer, list | tuple):
+    if isinstance(answer, list | tuple | set | frozenset):
         return any(is_blank(item) for item in answer)
     if inspect.isfunction(answer):
         return _is_empty(answer) or _has_gap(answer)

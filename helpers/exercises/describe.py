@@ -95,8 +95,10 @@ def _as_code(value: Any, depth: int = 0) -> str:
         return "{" + ", ".join(_with_rest(pairs, len(value))) + "}"
     if isinstance(value, list | tuple):
         items = [_as_code(item, depth + 1) for item in value[:MAX_ITEMS]]
-        opening, closing = ("[", "]") if isinstance(value, list) else ("(", ")")
-        return opening + ", ".join(_with_rest(items, len(value))) + closing
+        written = ", ".join(_with_rest(items, len(value)))
+        if isinstance(value, list):
+            return f"[{written}]"
+        return f"({written},)" if len(value) == 1 else f"({written})"
     if isinstance(value, set | frozenset):
         items = sorted(_as_code(item, depth + 1) for item in value)[:MAX_ITEMS]
         return "{" + ", ".join(_with_rest(items, len(value))) + "}"
