@@ -1,0 +1,77 @@
+"""The machinery of `exercise_runs.py`, on a made-up notebook that a real kernel executes."""
+
+import sys
+
+import exercise_runs
+import nbformat
+import pytest
+from nbformat import v4
+
+import helpers.exercises
+
+DEFINITIONS = """
+from helpers.exercises import Exercise, WrongAnswer, expect_equal
+
+
+def check(answer):
+    expect_equal(answer, 42)
+
+
+GOOD = WrongAnswer("answer = 41", expect="Esperado: 42")
+EXERCISES = (
+    Exercise(id="99.1", level="direto", objective=1, check=check, solution="answer = 6 * 7",
+             wrong=(GOOD, WrongAnswer("answer = 'a'", expect="Veio: 'a'"))),
+    Exercise(id="99.2", level="desafio", objective=1, check=check, solution="answer = 43",
+             wrong=(WrongAnswer("answer = 42", expect=""), WrongAnswer("answer = 1", expect="x!"))),
+)
+"""
+
+
+@pytest.fixture
+def made_up(tmp_path, monkeypatch):
+    """A notebook with a well defined exercise and a badly defined one."""
+    (tmp_path / "nb99.py").write_text(DEFINITIONS)
+    monkeypatch.setattr(helpers.exercises, "__path__", [*helpers.exercises.__path__, str(tmp_path)])
+    cells = [
+        "import helpers.exercises",
+        f"helpers.exercises.__path__.append({str(tmp_path)!r})",
+        'answer = ...\nhelpers.exercise("99.1").check(answer)',
+        "assert answer == 42  # the solution stays for the cells after the exercise",
+        'answer = 42\nhelpers.exercise("99.2").check(answer)',
+    ]
+    path = tmp_path / "99_mentira.ipynb"
+    nbformat.write(v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells]), path)
+    yield path
+    helpers.exercises.exercises_of.cache_clear()
+    sys.modules.pop("helpers.exercises.nb99", None)
+
+
+def test_every_answer_is_executed_and_judged(made_up):
+    outcomes = exercise_runs.run(made_up)
+    assert [(o.attempt.id, o.attempt.kind, o.status, o.is_right) for o in outcomes] == [
+        ("99.1", "stub", "not_attempted", True),
+        ("99.1", "mistake 1", "wrong", True),
+        ("99.1", "mistake 2", "wrong", True),
+        ("99.1", "solution", "passed", True),
+        ("99.2", "stub", "passed", False),
+        ("99.2", "mistake 1", "passed", False),
+        ("99.2", "mistake 2", "wrong", False),
+        ("99.2", "solution", "wrong", False),
+    ]
+    assert "expected passed, got wrong" in str(outcomes[-1])
+
+
+def test_the_stub_is_what_stands_before_the_check():
+    source = 'def f(x):\n    ...\n\nhelpers.exercise("04.3").check(\n    f,\n)'
+    learner, check = exercise_runs.split_stub(source)
+    assert learner == "def f(x):\n    ..."
+    assert check == 'helpers.exercise("04.3").check(\n    f,\n)'
+
+
+@pytest.mark.parametrize(
+    "source",
+    ['helpers.exercise("04.1").check(x)', 'x = 1\nhelpers.exercise("04.1").check(x)\nprint(x)'],
+)
+def test_other_shapes_of_an_exercise_cell_are_refused(source):
+    with pytest.raises(ValueError, match="stub"):
+        exercise_runs.split_stub(source)
