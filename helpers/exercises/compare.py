@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from helpers.exercises.describe import describe, describe_call, describe_error, type_name
+from helpers.exercises.describe import (
+    describe,
+    describe_call,
+    describe_error,
+    type_name,
+    type_names,
+)
 
 _ABSENT: Any = object()
 
@@ -66,8 +72,7 @@ def expect_type(value: Any, *kinds: type, key: str = "exercises.wrong_type") -> 
     is_stray_bool = isinstance(value, bool) and bool not in kinds
     if isinstance(value, kinds) and not is_stray_bool:
         return
-    wanted = " / ".join(type_name(kind) for kind in kinds)
-    raise Wrong(key, got=value, wanted=wanted, type=type_name(type(value)))
+    raise Wrong(key, got=value, wanted=type_names(kinds), type=type_name(type(value)))
 
 
 def expect_equal(

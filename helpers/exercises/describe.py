@@ -1,12 +1,15 @@
 """Values put into words for feedback: short, the same in every run, never a secret."""
 
+import dataclasses
 import re
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from helpers.messages import text
 
 MAX_CHARACTERS = 160
+MAX_ARGUMENT = 80
 MAX_ITEMS = 8
 _TOKEN = re.compile(r"hf_[A-Za-z0-9]{6,}")
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -20,6 +23,7 @@ _TYPE_NAMES: dict[str, str] = {
     "tuple": "exercises.type_tuple",
     "dict": "exercises.type_dictionary",
     "set": "exercises.type_set",
+    "frozenset": "exercises.type_set",
     "function": "exercises.type_function",
     "NoneType": "exercises.type_none",
 }
@@ -35,6 +39,12 @@ def type_name(kind: type) -> str:
     """Return a type's name in words, with Python's own name: `texto (str)`."""
     key = _TYPE_NAMES.get(kind.__name__)
     return f"{text(key)} ({kind.__name__})" if key else kind.__name__
+
+
+def type_names(kinds: tuple[type, ...]) -> str:
+    """List types in words: `um conjunto (set), uma lista (list) ou uma tupla (tuple)`."""
+    *others, last = (type_name(kind) for kind in kinds)
+    return text("exercises.or", first=", ".join(others), last=last) if others else last
 
 
 def describe(value: object) -> str:
@@ -54,8 +64,8 @@ def describe_call(function: object, arguments: tuple[Any, ...], named: Mapping[s
     """Write a call as the learner would type it: `ask('Quem?', 'Ana chegou.')`."""
     name = getattr(function, "__name__", type(function).__name__)
     name = "f" if name == "<lambda>" else name
-    written = [shorten(_as_code(value), 60) for value in arguments]
-    written += [f"{key}={shorten(_as_code(value), 60)}" for key, value in named.items()]
+    written = [shorten(_as_code(value), MAX_ARGUMENT) for value in arguments]
+    written += [f"{key}={shorten(_as_code(value), MAX_ARGUMENT)}" for key, value in named.items()]
     return f"{name}({', '.join(written)})"
 
 
@@ -102,7 +112,20 @@ def _as_code(value: Any, depth: int = 0) -> str:
     if isinstance(value, set | frozenset):
         items = sorted(_as_code(item, depth + 1) for item in value)[:MAX_ITEMS]
         return "{" + ", ".join(_with_rest(items, len(value))) + "}"
+    fields = _fields(value)
+    if fields is not None:
+        pairs = [f"{key}={_as_code(item, depth + 1)}" for key, item in fields.items()]
+        return f"{type(value).__name__}({', '.join(pairs)})"
     return _named_object(value)
+
+
+def _fields(value: Any) -> dict[str, Any] | None:
+    """Return the named fields of a small record, or None for any other object."""
+    if isinstance(value, SimpleNamespace):
+        return vars(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return None
 
 
 def _with_rest(items: list[str], total: int) -> list[str]:

@@ -74,7 +74,8 @@ class Exercise:
             Feedback whose `status` is `"not_attempted"`, `"wrong"` or `"passed"`.
 
         Raises:
-            CourseError: when something outside the answer failed, such as the local server.
+            CourseError, ImportError, OSError: when something outside the answer failed, such as
+                the local server.
         """
         gap = self._gap(answers)
         if gap:
@@ -83,8 +84,8 @@ class Exercise:
             self._verify(*answers)
         except Wrong as wrong:
             return self._wrong(wrong)
-        except CourseError:
-            raise
+        except (CourseError, ImportError, OSError):
+            raise  # The server, the network or the installation: not the learner's answer.
         except Exception as error:  # An answer of a kind that the check did not foresee.
             kinds = ", ".join(type_name(type(answer)) for answer in answers)
             problem = Wrong("exercises.unreadable", types=kinds, error=describe_error(error))

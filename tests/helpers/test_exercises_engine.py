@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,14 @@ from helpers.exercises import (
     run_cases,
 )
 from helpers.exercises.blank import is_blank
-from helpers.exercises.describe import describe, describe_call, describe_error, number, type_name
+from helpers.exercises.describe import (
+    describe,
+    describe_call,
+    describe_error,
+    number,
+    type_name,
+    type_names,
+)
 from helpers.exercises.feedback import BAR_COLOURS, Feedback
 
 TEXTS = {
@@ -240,11 +248,12 @@ def test_unforeseen_answer_does_not_show_a_traceback():
     assert "AttributeError" in repr(feedback)
 
 
-def test_trouble_outside_the_answer_is_not_the_learners_fault():
+@pytest.mark.parametrize("kind", [CourseError, ConnectionError, ModuleNotFoundError])
+def test_trouble_outside_the_answer_is_not_the_learners_fault(kind):
     def check(answer):
-        raise CourseError("O servidor não respondeu.")
+        raise kind("O servidor não respondeu.")
 
-    with pytest.raises(CourseError, match="servidor"):
+    with pytest.raises(kind, match="servidor"):
         make(check).check(3)
 
 
@@ -323,6 +332,8 @@ def test_comparers_reject(failing, key):
         (np.zeros((2, 3)), "ndarray com formato (2, 3)"),
         (add, "a função add"),
         (int, "o tipo int"),
+        (SimpleNamespace(answer="Ana", score=0.5), "SimpleNamespace(answer='Ana', score=0.5)"),
+        (Case((1,), object()), "Case(arguments=(1,), expected=um objeto do tipo object, named={})"),
         (object(), "um objeto do tipo object"),
         ([object()], "[um objeto do tipo object]"),
     ],
@@ -344,6 +355,10 @@ def test_describe_call_and_type():
     assert describe_call(add, (1.5, "a"), {"c": None}) == "add(1.5, 'a', c=None)"
     assert type_name(str) == "um texto (str)"
     assert type_name(np.ndarray) == "ndarray"
+    assert type_names((str,)) == "um texto (str)"
+    assert type_names((set, list, int)) == (
+        "um conjunto (set), uma lista (list) ou um número inteiro (int)"
+    )
     assert number(-1234.5) == "-1.234,5"
 
 
