@@ -1,0 +1,390 @@
+"""The embedded server: Hub, inference API and chat on 127.0.0.1, in one process.
+
+``python -m helpers.embedded.server`` runs it in the foreground; :mod:`helpers.embedded.lifecycle`
+starts it in the background for notebooks. torch is imported only after the socket is open.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import functools
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
+
+from helpers.embedded import auth, chat, faults, hub, inference, store
+from helpers.embedded.lifecycle import COURSE, DEFAULT_PORT, EXIT_PORT_TAKEN, HOST, record_path
+from helpers.embedded.source import version
+from helpers.embedded.wire import WireError, wire_error
+from helpers.embedded.workers import Builder
+from helpers.messages import text
+
+GRACE_SECONDS = 3
+
+_LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
+
+logger = logging.getLogger("helpers.embedded")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How one server runs.
+
+    Attributes:
+        port: Where it listens.
+        token: The one token it accepts; ``None`` to accept this user's client tokens.
+        idle_seconds: Exit after this long without a request; ``None`` to stay.
+    """
+
+    port: int = DEFAULT_PORT
+    token: str | None = None
+    idle_seconds: float | None = None
+
+
+class CourseServer(Starlette):
+    """The application, with what must happen around every request: host check, log, idle clock."""
+
+    settings: Settings
+    started: float
+    last_request: float
+    active: int = 0
+    stop: Callable[[], None]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI event."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        self.active += 1
+        start = time.perf_counter()
+        status = 0
+
+        async def recording_send(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        scope[faults.CLOSE_CONNECTION] = lambda: _close_connection(send)
+        try:
+            if _is_local(scope):
+                await super().__call__(scope, receive, recording_send)
+            else:
+                refusal = JSONResponse({"error": "Host not allowed."}, 403)
+                await refusal(scope, receive, recording_send)
+        finally:
+            self.active -= 1
+            self.last_request = time.monotonic()
+            milliseconds = (time.perf_counter() - start) * 1000
+            path = scope["path"].encode("unicode_escape").decode()
+            logger.info("%s %s %s %.0f ms", scope["method"], path, status or "-", milliseconds)
+
+
+def _is_local(scope: Scope) -> bool:
+    """Whether ``Host`` names this machine: a page from elsewhere must not get in through DNS."""
+    hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    if len(hosts) != 1:
+        return False
+    name, colon, port = hosts[0].rpartition(":")
+    if not colon or hosts[0].endswith("]"):
+        name, port = hosts[0], ""
+    return name.lower() in _LOCAL_NAMES and (not port or port.isdigit())
+
+
+def _close_connection(send: Send) -> None:
+    """Cut the connection under a response (uvicorn's ``send`` is a method of the connection)."""
+    send.__self__.transport.abort()  # type: ignore[attr-defined]
+
+
+def create_app(settings: Settings) -> CourseServer:
+    """Return the ASGI application."""
+    app = CourseServer(
+        routes=_routes(),
+        lifespan=_lifespan,
+        exception_handlers={
+            WireError: wire_error,
+            HTTPException: _http_error,
+            Exception: _server_error,
+        },
+    )
+    app.router.redirect_slashes = False
+    app.settings = settings
+    app.started = time.time()
+    app.last_request = time.monotonic()
+    app.stop = lambda: None
+    app.state.snapshots = {}
+    app.state.faults = faults.FaultPlan()
+    app.state.builder = Builder(store.is_built, functools.partial(store.ensure, progress=_silent))
+    app.state.residents = inference.Residents(functools.partial(store.ensure, progress=_silent))
+    return app
+
+
+def _silent(_stage: str, _done: int, _total: int) -> None:
+    """Builds asked for by a request report to nobody."""
+
+
+def _routes() -> list[Route]:
+    model = "/hf-inference/models/{model_id:hub_id}"
+    post = ["POST"]
+    return [
+        Route("/", front_page),
+        Route("/course/health", health),
+        Route("/course/faults", _private(faults.plan_fault), methods=post),
+        Route("/course/faults", _private(faults.clear_faults), methods=["DELETE"]),
+        Route("/course/shutdown", _private(shutdown), methods=post),
+        Route("/v1/models", _private(chat.list_models)),
+        Route("/v1/chat/completions", _called(chat.complete), methods=post),
+        Route(f"{model}/v1/chat/completions", _called(chat.complete), methods=post),
+        Route(f"{model}/pipeline/{{task}}", _called(inference.infer), methods=post),
+        Route(model, _called(inference.infer), methods=post),
+        *(_public(route) for route in hub.routes()),
+    ]
+
+
+# --- who may do what --------------------------------------------------------------------------
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def _private(endpoint: Endpoint) -> Endpoint:
+    """Require a token."""
+
+    async def checked(request: Request) -> Response:
+        request.state.client_id = _client_id(request)
+        return await endpoint(request)
+
+    return checked
+
+
+def _called(endpoint: Endpoint) -> Endpoint:
+    """Require a token, and let the client's planned faults come first."""
+
+    async def faulty(request: Request) -> Response:
+        plan = request.app.state.faults
+        return await faults.around(plan, request.state.client_id, request, endpoint)
+
+    return _private(faulty)
+
+
+def _public(route: Route) -> Route:
+    """Require no token, but refuse a wrong one, as the Hub does."""
+    endpoint: Endpoint = route.endpoint
+
+    async def checked(request: Request) -> Response:
+        has_token = "authorization" in request.headers
+        request.state.client_id = _client_id(request) if has_token else None
+        return await endpoint(request)
+
+    return Route(route.path, checked, methods=sorted(route.methods or ()))
+
+
+def _client_id(request: Request) -> str:
+    header = request.headers.get("authorization")
+    try:
+        return auth.verify(header, request.app.settings.token)
+    except auth.AuthenticationError as error:
+        raise WireError(401, str(error), error.headers()) from None
+
+
+# --- the course's own endpoints ---------------------------------------------------------------
+
+
+async def front_page(request: Request) -> Response:
+    """Say what this is, to someone who opens the address in a browser."""
+    lines = [f"- {repo_id}" for repo_id in hub.catalog().repositories]
+    page = text("server.front_page", models="\n".join(lines))
+    return PlainTextResponse(page)
+
+
+async def health(request: Request) -> Response:
+    """Say who answers on this port."""
+    app: CourseServer = request.app
+    return JSONResponse(
+        {
+            "course": COURSE,
+            "version": version(),
+            "pid": os.getpid(),
+            "started": app.started,
+            "loaded": app.state.residents.loaded(),
+        }
+    )
+
+
+async def shutdown(request: Request) -> Response:
+    """Stop the server once this answer is sent."""
+    request.app.stop()
+    return JSONResponse({"stopping": True})
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    """Answer an unknown address as the router does, in plain text, and the rest in JSON."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return PlainTextResponse("Not Found", 404)
+    return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+
+
+async def _server_error(_request: Request, _error: Exception) -> Response:
+    """Answer after a mistake of our own; the traceback goes to the log."""
+    return JSONResponse({"error": "Internal Server Error"}, 500)
+
+
+# --- life of the process ----------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _lifespan(app: Any) -> AsyncIterator[None]:
+    watcher = asyncio.create_task(_stop_when_idle(app))
+    threading.Thread(target=_warm_imports, name="warm-imports", daemon=True).start()
+    try:
+        yield
+    finally:
+        watcher.cancel()
+        app.state.builder.close()
+        app.state.residents.close()
+
+
+def _warm_imports() -> None:
+    """Import what the models need, while the server already answers."""
+    with suppress(ImportError):  # told when a model is asked for
+        from transformers import AutoModelForQuestionAnswering, AutoTokenizer  # noqa: F401
+
+
+async def _stop_when_idle(app: CourseServer) -> None:
+    limit = app.settings.idle_seconds
+    if limit is None:
+        return
+    while app.active or time.monotonic() - app.last_request < limit:
+        await asyncio.sleep(min(5.0, limit / 4))
+    logger.info("idle for %.0f s, stopping", limit)
+    app.stop()
+
+
+def listen(port: int) -> socket.socket:
+    """Open the server's socket.
+
+    Raises:
+        OSError: The port is taken, or may not be used.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":  # take a port back at once after a crash
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        elif hasattr(socket, "SO_EXCLUSIVEADDRUSE"):  # there, the same option would share the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        listener.bind((HOST, port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def write_record(port: int, pid: int | None) -> None:
+    """Write down which process serves which port; ``pid=None`` keeps only the port."""
+    record = {"port": port, "pid": pid, "version": version()}
+    path = record_path()
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.write_text(json.dumps(record), encoding="utf-8")
+    os.replace(draft, path)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the server in the foreground until Ctrl-C.
+
+    Args:
+        argv: Command-line arguments, without the program's name.
+
+    Returns:
+        The exit status: 0, or ``EXIT_PORT_TAKEN``.
+    """
+    arguments = _parser().parse_args(argv)
+    settings = Settings(arguments.port, arguments.token, arguments.idle)
+    try:
+        listener = listen(settings.port)
+    except OSError:
+        print(text("server.port_taken", port=settings.port), file=sys.stderr)
+        return EXIT_PORT_TAKEN
+    if not arguments.quiet:
+        print(text(_banner(settings), url=f"http://{HOST}:{settings.port}"), flush=True)
+    _serve(settings, listener)
+    return 0
+
+
+def _banner(settings: Settings) -> str:
+    return "server.banner" if settings.token is None else "server.banner_token"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m helpers serve", description=text("server.about"))
+    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help=text("server.help_port"))
+    parser.add_argument("--token", help=text("server.help_token"))
+    parser.add_argument("--idle", type=float, help=text("server.help_idle"))
+    parser.add_argument("--quiet", action="store_true", help=text("server.help_quiet"))
+    return parser
+
+
+def _port(value: str) -> int:
+    if not value.isdecimal() or not 1 <= int(value) <= 65535:
+        raise argparse.ArgumentTypeError(text("server.bad_port"))
+    return int(value)
+
+
+def _serve(settings: Settings, listener: socket.socket) -> None:
+    import uvicorn
+
+    os.environ["HF_HUB_OFFLINE"] = "1"  # this process reads folders, and never another hub
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
+    _log_to_stderr()
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_SECONDS, ws="none"
+    )
+    server = uvicorn.Server(config)
+    app.stop = lambda: setattr(server, "should_exit", True)
+    is_shared = settings.token is None
+    if is_shared:
+        write_record(settings.port, os.getpid())
+    try:
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+    finally:
+        if is_shared and _recorded_pid() == os.getpid():
+            write_record(settings.port, None)
+    os._exit(0)  # a generation still running in a thread is not waited for
+
+
+def _recorded_pid() -> int | None:
+    try:
+        return json.loads(record_path().read_text(encoding="utf-8")).get("pid")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    for noisy in ("httpx", "httpx2", "filelock", "transformers"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
