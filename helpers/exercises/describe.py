@@ -70,8 +70,8 @@ def describe_call(function: object, arguments: tuple[Any, ...], named: Mapping[s
 
 
 def describe_error(error: BaseException) -> str:
-    """Return an error's type and the first line of what it says."""
-    first_line = (str(error).strip().splitlines() or [""])[0]
+    """Return an error's type and the first line of what it says, ready to stand in backticks."""
+    first_line = (str(error).strip().splitlines() or [""])[0].replace("`", "'")
     name = type(error).__name__
     return shorten(f"{name}: {first_line}" if first_line else name)
 

@@ -349,6 +349,7 @@ def test_described_values_are_short_and_show_no_token_or_address():
     assert describe_error(ValueError(f"{token}\nsegunda linha")) == "ValueError: hf_…"
     assert "0x" not in describe_error(TypeError(f"bad {object()!r}"))
     assert describe_error(KeyError()) == "KeyError"
+    assert describe_error(ValueError("use `x`")) == "ValueError: use 'x'"
 
 
 def test_describe_call_and_type():
@@ -379,7 +380,7 @@ def test_hints_come_in_steps_and_then_point_to_the_solution():
 def test_solution_shows_source_code_in_both_twins():
     feedback = make().solution()
     assert "\n    def add(a, b):\n        return a + b" in repr(feedback)
-    assert f"<pre>{SOLUTION}</pre>" in feedback._repr_html_()
+    assert f">{SOLUTION}</pre>" in feedback._repr_html_()
 
 
 def test_exercise_introduces_itself():
