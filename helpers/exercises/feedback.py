@@ -59,9 +59,8 @@ class Feedback:
             for label, value in self.facts
         ]
         body += [_paragraph(_inline(self.next_step))] if self.next_step else []
-        body += (
-            [f'<pre style="overflow-x: auto">{html.escape(self.code)}</pre>'] if self.code else []
-        )
+        if self.code:
+            body.append(f'<pre style="overflow-x: auto">{html.escape(self.code)}</pre>')
         bar = BAR_COLOURS[self.status]
         style = f"border-left: 5px solid {bar}; padding: 0.1em 0.9em; margin: 0.3em 0"
         return f'<div style="{style}">\n' + "\n".join(body) + "\n</div>"
