@@ -1,0 +1,106 @@
+"""Everything that continuous integration runs, and the list of embedded models."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from helpers.bootstrap import ROOT, child_process, duration
+from helpers.messages import text
+
+
+def main(pytest_arguments: list[str], root: Path = ROOT) -> int:
+    """Run every check, all of them even if one fails.
+
+    Args:
+        pytest_arguments: added to pytest's command line.
+        root: the course's folder.
+
+    Returns:
+        0 if all passed, 1 otherwise.
+    """
+    steps: dict[str, Callable[[], bool]] = {
+        text("cli.check_ruff"): lambda: _python(root, "ruff", "check", "."),
+        text("cli.check_format"): lambda: _python(root, "ruff", "format", "--check", "."),
+        text("cli.check_mypy"): lambda: _python(root, "mypy", "helpers"),
+        text("cli.check_models"): _build_all_models,
+        text("cli.check_pytest"): lambda: _pytest(root, pytest_arguments),
+    }
+    start = time.monotonic()
+    failed = []
+    for index, (name, step) in enumerate(steps.items(), start=1):
+        step_start = time.monotonic()
+        print(text("cli.check_step", index=index, total=len(steps), name=name), flush=True)
+        passed = step()
+        elapsed = duration(time.monotonic() - step_start)
+        print(text("cli.check_passed" if passed else "cli.check_failed", elapsed=elapsed) + "\n")
+        if not passed:
+            failed.append(name)
+    elapsed = duration(time.monotonic() - start)
+    if failed:
+        print(text("cli.check_some_failed", names="; ".join(failed), elapsed=elapsed))
+        return 1
+    print(text("cli.check_all_passed", elapsed=elapsed))
+    return 0
+
+
+def models(*, fetch: bool) -> int:
+    """Print the embedded models, after building them all if asked to."""
+    from helpers.embedded import store
+
+    if fetch:
+        _build_all_models()
+    rows = [
+        (
+            model["id"],
+            model["task"],
+            f"{model['size'] / 1e6:.0f} MB",
+            model["licence"],
+            text("cli.model_built" if model["built"] else "cli.model_not_built"),
+        )
+        for model in store.summary()
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+    return 0
+
+
+def denied_network(root: Path = ROOT) -> dict[str, str]:
+    """Return an environment in which Python, and its children, reach this machine only."""
+    denied = str(root / "tests" / "network_denied")
+    paths = [denied, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return os.environ | {
+        "COURSE_MODE": "embedded",
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+    }
+
+
+def _python(root: Path, *arguments: str, env: dict[str, str] | None = None) -> bool:
+    """Run a module of this Python; tell whether it succeeded."""
+    sys.stdout.flush()
+    with child_process([sys.executable, "-m", *arguments], cwd=root, env=env) as process:
+        return process.wait() == 0
+
+
+def _build_all_models() -> bool:
+    from helpers.embedded.catalog import repositories
+    from helpers.runner import build_models
+
+    build_models(repository.id for repository in repositories())
+    return True
+
+
+def _pytest(root: Path, arguments: list[str]) -> bool:
+    from helpers.embedded.lifecycle import stop_server
+
+    command = ["pytest", "--nbval", "--nbval-sanitize-with", "tests/notebooks/sanitize.cfg"]
+    # A server that already runs may be of other code; one started here has no network.
+    stop_server()
+    try:
+        env = denied_network(root)
+        return _python(root, *command, "tests", "notebooks/pt", *arguments, env=env)
+    finally:
+        stop_server()

@@ -1,0 +1,42 @@
+"""What all tests share: the embedded world, no network, and GPU tests only where there is one."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+NETWORK_DENIED = Path(__file__).parent / "network_denied"
+
+os.environ.setdefault("COURSE_MODE", "embedded")
+
+
+def _deny_network():
+    """Deny the network here and, through the environment, in every child process."""
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if str(NETWORK_DENIED) not in paths:
+        os.environ["PYTHONPATH"] = os.pathsep.join([str(NETWORK_DENIED), *filter(None, paths)])
+    loaded = sys.modules.get("sitecustomize")
+    if not hasattr(loaded, "deny"):  # this Python started without it
+        sys.modules.pop("sitecustomize", None)
+        sys.path.insert(0, str(NETWORK_DENIED))
+        import sitecustomize  # noqa: F401 - importing it is what denies
+
+        sys.path.remove(str(NETWORK_DENIED))
+
+
+if os.environ.get("COURSE_TEST_NETWORK") != "1":  # for tests marked `slow` that install packages
+    _deny_network()
+
+
+def pytest_collection_modifyitems(items):
+    gpu_items = [item for item in items if item.get_closest_marker("gpu")]
+    if gpu_items and not _has_cuda():
+        for item in gpu_items:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+def _has_cuda():
+    import torch
+
+    return torch.cuda.is_available()
