@@ -70,12 +70,12 @@ EXERCISES = (
         level="desafio",
         objective=1,
         check=check_cautious,
-        solution='''
+        solution="""
 def cautious(result):
     if result.score >= 0.5:
         return result.answer
     return "não sei"
-''',
+""",
         wrong=(
             WrongAnswer(
                 "def cautious(result):\n"

@@ -98,11 +98,11 @@ EXERCISES = (
         level="desafio",
         objective=3,
         check=check_wait_seconds,
-        solution='''
+        solution="""
 def wait_seconds(attempt, retry_after):
     wait = 0.5 * 2**attempt if retry_after is None else float(retry_after)
     return min(wait, 30)
-''',
+""",
         wrong=(
             WrongAnswer(
                 "def wait_seconds(attempt, retry_after):\n"
@@ -125,11 +125,11 @@ def wait_seconds(attempt, retry_after):
         level="desafio",
         objective=5,
         check=check_hide_personal_data,
-        solution=r'''
+        solution=r"""
 def hide_personal_data(text):
     cpf = r"\b\d{3}\.\d{3}\.\d{3}-\d{2}\b|\b\d{11}\b"
     return re.sub(cpf, "[CPF]", hide_email(text))
-''',
+""",
         wrong=(
             WrongAnswer(
                 "def hide_personal_data(text):\n    return hide_email(text)", expect="[CPF]"

@@ -106,7 +106,7 @@ EXERCISES = (
         level="desafio",
         objective=3,
         check=check_best_span,
-        solution='''
+        solution="""
 def best_span(start, end, max_length):
     pairs = [
         (i, j)
@@ -114,7 +114,7 @@ def best_span(start, end, max_length):
         for j in range(i, min(i + max_length, len(end)))
     ]
     return max(pairs, key=lambda pair: start[pair[0]] * end[pair[1]])
-''',
+""",
         wrong=(
             WrongAnswer(
                 "def best_span(start, end, max_length):\n"
@@ -134,13 +134,13 @@ def best_span(start, end, max_length):
         level="desafio",
         objective=4,
         check=check_count_windows,
-        solution='''
+        solution="""
 def count_windows(tokens, room, stride):
     if tokens <= room:
         return 1
     step = room - stride
     return 1 + -(-(tokens - room) // step)
-''',
+""",
         wrong=(
             WrongAnswer(
                 "def count_windows(tokens, room, stride):\n    return -(-tokens // room)",
@@ -154,4 +154,3 @@ def count_windows(tokens, room, stride):
         ),
     ),
 )
-
