@@ -38,7 +38,9 @@ FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 NO_PIP = re.compile(r"No module named '?pip")
 FULL_DISK_TEXT = re.compile(r"Errno 28|No space left|os error (28|112)\b|Disk quota exceeded")
 FORBIDDEN_TEXT = re.compile(r"Errno 13|Permission denied|Read-only file system")
-DAMAGED_TEXT = re.compile(r"DO NOT MATCH THE HASHES|incomplete-download|IncompleteRead|BadZipFile")
+DAMAGED_TEXT = re.compile(
+    r"DO NOT MATCH THE HASHES|incomplete-download|IncompleteRead|Wheel '.*is invalid"
+)
 NO_NETWORK_TEXT = re.compile(
     r"Retrying \(|Connection|connection|timed out|Timeout|resolution|ProxyError|SSL|HTTP error"
 )
@@ -223,32 +225,32 @@ def _download(package: Package, target: Path, progress: Progress) -> None:
 
 def _run_pip(package: Package, scratch: Path, progress: Progress) -> None:
     stage = text("fetch.stage_download", name=f"{package.name} {package.version}")
-    log = scratch / "tmp" / "pip.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            _pip_command(package, scratch),
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            env=_pip_environment(scratch / "tmp"),
-        )
-        try:
-            while process.poll() is None:
-                progress(stage, min(folder_size(scratch), package.size), package.size)
-                _wait(process)
-        finally:
-            process.kill()
-            process.wait()
+    process = subprocess.Popen(
+        _pip_command(package, scratch),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=_pip_environment(scratch / "tmp"),
+        encoding="utf-8",
+        errors="replace",
+    )
+    try:
+        while (output := _output_if_finished(process)) is None:
+            progress(stage, min(folder_size(scratch), package.size), package.size)
+    finally:
+        process.kill()
+        process.wait()
     if process.returncode:
-        _explain_pip(log.read_text(encoding="utf-8", errors="replace"), package)
+        _explain_pip(output, package)
     progress(stage, package.size, package.size)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> None:
+def _output_if_finished(process: subprocess.Popen[str]) -> str | None:
+    """Wait for a moment; return all the output if the process has ended."""
     try:
-        process.wait(timeout=POLL_SECONDS)
+        return process.communicate(timeout=POLL_SECONDS)[0]
     except subprocess.TimeoutExpired:
-        return
+        return None
 
 
 def _pip_command(package: Package, folder: Path) -> list[str]:

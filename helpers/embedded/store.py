@@ -252,13 +252,20 @@ def _build(repository: Repository, needs: list[Path], report: Progress) -> None:
         sources = [member(file, report, scratch) for file in repository.files]
         stage = text("store.stage_build", repo_id=repository.id)
         with _watching(target, stage, repository.size, report):
-            _recipe(repository).build(*sources, *needs, target)
+            _run_recipe(repository, [*sources, *needs], target)
             shutil.copyfile(repository.card, target / "README.md")
             _seal(repository, target)
         _discard(_folder(repository), scratch)
         _publish(target, _folder(repository))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _run_recipe(repository: Repository, sources: list[Path], target: Path) -> None:
+    try:
+        _recipe(repository).build(*sources, target)
+    except ModuleNotFoundError as error:
+        raise CourseError(text("store.missing_package", package=error.name)) from error
 
 
 def _bytes_to_write(repository: Repository) -> int:
