@@ -1,0 +1,1 @@
+"""Real models built from ordinary packages, and the local server that offers them."""
