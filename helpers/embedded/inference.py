@@ -34,8 +34,11 @@ PROVIDER_TASKS = {"text-generation": "conversational"}
 """The Hub's task names that the provider calls otherwise."""
 
 CONTEXT_LIMIT = 100_000
-"""Characters of question and context answered in one request: about five seconds on two cores."""
-WINDOW_LIMIT = 1_000
+"""Characters of question and context accepted in one request."""
+WINDOW_LIMIT = 128
+"""Windows that one request may fill: some 90 000 characters of prose, a few seconds' work."""
+_SURELY_FEW = 2_000
+"""Characters that cannot fill too many windows, however they overlap by default."""
 PAIR_LIMIT = 64
 TEXTS_LIMIT = 128
 """Texts embedded in one request."""
@@ -105,6 +108,7 @@ def _prepare_question_answering(call: Call) -> Callable[[Any], Any]:
     _check_work(questions, contexts, parameters)
 
     def answer(answerer: Any) -> Any:
+        _check_windows(answerer.tokenizer, questions, contexts, parameters)
         answers = answerer.many(questions, contexts, **parameters)
         return answers[0] if len(answers) == 1 else answers
 
@@ -151,23 +155,28 @@ def _check_work(questions: list[str], contexts: list[str], parameters: dict[str,
         value = parameters[name]
         if isinstance(value, int) and value > most:
             raise ValueError(f"{name} parameter should be <= {most} (got {value})")
-    if _windows(questions, contexts, parameters) > WINDOW_LIMIT:
+
+
+def _check_windows(
+    tokenizer: Any, questions: list[str], contexts: list[str], parameters: dict[str, Any]
+) -> None:
+    """Refuse contexts that are cut into too many windows."""
+    numbers = {name: value for name, value in parameters.items() if isinstance(value, int)}
+    if len(contexts) == 1 and len(contexts[0]) < _SURELY_FEW and not numbers:
+        return
+    size = min(tokenizer.model_max_length, numbers.get("max_seq_len", 384))
+    stride = numbers.get("doc_stride", min(128, size // 2))
+    longest_question = max(map(len, tokenizer(questions)["input_ids"]))
+    room = max(1, size - min(longest_question, numbers.get("max_question_len", 64)) - 4)
+    step = max(1, room - (stride if stride < room else room // 2))
+    lengths = {text: len(tokenizer(text)["input_ids"]) for text in set(contexts)}
+    windows = sum(1 + max(0, lengths[text] - room) // step for text in contexts)
+    if windows > WINDOW_LIMIT:
         raise WireError(
             413,
-            "The context is too long for windows that overlap so much: "
-            "lower `doc_stride` or raise `max_seq_len`.",
+            f"The context is too long: it fills {windows} windows of {size} tokens, at most "
+            f"{WINDOW_LIMIT} are accepted.",
         )
-
-
-def _windows(questions: list[str], contexts: list[str], parameters: dict[str, Any]) -> int:
-    """Estimate from above how many windows the contexts are cut into (a token is a character)."""
-    numbers = {name: value for name, value in parameters.items() if isinstance(value, int)}
-    size = min(512, numbers.get("max_seq_len", 384))
-    stride = numbers.get("doc_stride", min(128, size // 2))
-    longest_question = min(max(map(len, questions)), numbers.get("max_question_len", 64))
-    room = max(1, size - longest_question - 4)
-    step = max(1, room - (stride if stride < room else room // 2))
-    return sum(1 + len(context) // step for context in contexts)
 
 
 # --- embeddings -------------------------------------------------------------------------------

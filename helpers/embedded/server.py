@@ -281,7 +281,8 @@ def listen(port: int) -> socket.socket:
     Raises:
         OSError: The port is taken, or may not be used.
     """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # asyncio sends small answers at once (TCP_NODELAY) only where the protocol is given.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":  # take a port back at once after a crash
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -351,6 +352,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"  # this process reads folders, and never another hub
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ.setdefault("OMP_NUM_THREADS", "2")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads leave the cores to notebooks
     _log_to_stderr()
     app = create_app(settings)
     config = uvicorn.Config(
