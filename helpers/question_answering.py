@@ -33,6 +33,7 @@ DEFAULT_WINDOW = 384
 DEFAULT_STRIDE = 128
 
 SENTENCE_ENDS = ".,;:!?…"
+CLOSES = {")": "(", "]": "[", "}": "{", "”": "“", "»": "«"}
 BRACKETS_AND_QUOTES = "()[]{}<>\"'“”‘’«»`"
 
 
@@ -411,6 +412,8 @@ def character_span(
     while start < chosen[0] and context[start] in BRACKETS_AND_QUOTES:
         start += 1
     while end > chosen[1] and context[end - 1] in BRACKETS_AND_QUOTES + SENTENCE_ENDS:
+        if CLOSES.get(context[end - 1], "none") in context[start : end - 1]:
+            break  # this bracket closes one that is part of the answer
         end -= 1
     return trim(context, start, end)
 
