@@ -438,6 +438,8 @@ class PipProgress:
             return text("cli.pip_downloading_size", name=self.name, done=done_mb, total=total_mb)
         if self.phase == "download":
             return text("cli.pip_downloading", name=self.name)
+        if not self.collected:
+            return text("cli.pip_starting")
         return text("cli.pip_collecting", name=self.name, count=self.collected)
 
     def _installed(self) -> int:
