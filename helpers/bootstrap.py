@@ -5,6 +5,7 @@ Only the standard library is used: this runs before anything is installed.
 
 import errno
 import hashlib
+import http.client
 import json
 import os
 import re
@@ -546,7 +547,7 @@ def answers(url: str, timeout: float = 2.0) -> bool:
             return True
     except urllib.error.HTTPError as error:
         return error.code < 500
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return False
 
 

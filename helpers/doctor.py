@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from importlib import metadata, util
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from helpers import bootstrap
 from helpers.errors import CourseError
@@ -235,13 +237,19 @@ def _token() -> Finding:
 
 def _registry(root: Path) -> Finding:
     label = text("doctor.registry")
-    url = registry_url()
-    if bootstrap.answers(url.rstrip("/") + "/pip/", timeout=5):
-        return Finding(label, Mark.OK, text("doctor.registry_yes", url=without_password(url)))
-    detail = text("doctor.registry_no", url=without_password(url))
+    url = without_password(registry_url())  # a refusal is an answer too
+    if _registry_answers(url):
+        return Finding(label, Mark.OK, text("doctor.registry_yes", url=url))
+    detail = text("doctor.registry_no", url=url)
     if bootstrap.ready_python(root) or _is_complete(root):
         return Finding(label, Mark.ATTENTION, detail)
     return Finding(label, Mark.MISSING, detail, text("doctor.next_registry"))
+
+
+def _registry_answers(url: str) -> bool:
+    if url.startswith("file:"):
+        return Path(url2pathname(urlsplit(url).path)).exists()
+    return bootstrap.answers(url.rstrip("/") + "/pip/", timeout=5)
 
 
 def registry_url() -> str:

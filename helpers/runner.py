@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -211,13 +211,26 @@ def execute(notebook: NotebookNode, path: Path, status: StatusLine) -> None:
     )
     total = len(_code_cells(notebook))
     status.show(text("cli.run_starting", name=name), name)
-    number = 0
     with client.setup_kernel():
-        for index, cell in enumerate(notebook.cells):
-            if cell.cell_type != "code":
-                continue
+        try:
+            _execute_cells(client, notebook, lambda n: _show_cell(status, name, n, total))
+        except KeyboardInterrupt:
+            client.shutdown_kernel = "immediate"  # a busy kernel would make Ctrl-C wait
+            raise
+
+
+def _show_cell(status: StatusLine, name: str, number: int, total: int) -> None:
+    status.show(text("cli.run_cell", name=name, index=number, total=total), name)
+
+
+def _execute_cells(
+    client: NotebookClient, notebook: NotebookNode, on_cell: Callable[[int], None]
+) -> None:
+    number = 0
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code":
             number += 1
-            status.show(text("cli.run_cell", name=name, index=number, total=total), name)
+            on_cell(number)
             _execute_cell(client, cell, index, number)
 
 
