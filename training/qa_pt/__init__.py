@@ -1,0 +1,1 @@
+"""The question-answering adapter ``curso/qa-pt``: data, training and evaluation."""
