@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from helpers.api import ApiError, InferenceSession
     from helpers.course import Course, fault_lab, setup
+    from helpers.diagram import worlds
     from helpers.display import bars, highlight, number, table
     from helpers.errors import CourseError
     from helpers.exercises import exercise
@@ -34,6 +35,7 @@ _HOMES = {
     "peak_memory_bytes": "helpers.measure",
     "setup": "helpers.course",
     "table": "helpers.display",
+    "worlds": "helpers.diagram",
 }
 
 # Rooms that notebooks use by name: ``helpers.measure.latency(...)``.
@@ -55,6 +57,7 @@ __all__ = [
     "peak_memory_bytes",
     "setup",
     "table",
+    "worlds",
 ]
 __version__ = "0.1.0"
 

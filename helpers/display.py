@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 MARK = "background:#ffe08a;color:#1a1a1a;padding:0 .15em;border-radius:.2em;font-weight:600"
 BLUE = "#0072b2"  # from Okabe and Ito's palette, told apart by colour-blind people
 INK = "#1a1a1a"
+SERIES = ((BLUE, ""), ("#f0e442", "//"), ("#56b4e9", ".."), ("#ffffff", "xx"))
 DOTS_PER_INCH = 144
+HIGHEST_TOLD = 3
 
 
 def number(value: float, digits: int | None = 2) -> str:
@@ -209,18 +211,21 @@ class Chart:
 
 def bars(
     labels: Sequence[str],
-    values: Sequence[float],
+    values: Sequence[float] | Mapping[str, Sequence[float]],
     *,
     title: str,
     unit: str = "",
     digits: int = 2,
     ranges: Sequence[tuple[float, float]] | None = None,
 ) -> Chart:
-    """Draw one horizontal bar a value, each with its name and its number beside it.
+    """Draw one bar a value.
+
+    A single series is drawn as horizontal bars, each with its name and its number beside it;
+    several series as groups of columns, told apart by shade and pattern.
 
     Args:
         labels: the bars' names.
-        values: their lengths.
+        values: their lengths; or, for several series, a name and the lengths of each.
         title: what is shown, unit included.
         unit: written after each number.
         digits: decimals of each number.
@@ -229,6 +234,8 @@ def bars(
     Raises:
         CourseError: if there are not as many names as numbers.
     """
+    if isinstance(values, Mapping):
+        return _columns(labels, values, title, unit, digits)
     if len(labels) != len(values) or not labels or (ranges and len(ranges) != len(values)):
         raise CourseError(text("display.bad_bars", labels=len(labels), values=len(values)))
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -241,7 +248,7 @@ def bars(
     places = list(range(len(labels)))
     axes.barh(places, values, color=BLUE, height=0.6)
     highest = max([*values, *(high for _, high in ranges or [])], default=0)
-    written = [f"{number(value, digits)} {unit}".strip() for value in values]
+    written = [_with_unit(value, unit, digits) for value in values]
     for place, value in enumerate(values):
         edge = value
         if ranges:
@@ -262,6 +269,71 @@ def bars(
     return Chart(figure, _describe(labels, written, title, unit, digits, ranges))
 
 
+def _columns(
+    labels: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    title: str,
+    unit: str,
+    digits: int,
+) -> Chart:
+    """Draw several series as groups of columns."""
+    lengths = {len(values) for values in series.values()}
+    if lengths != {len(labels)} or not labels:
+        raise CourseError(
+            text("display.bad_bars", labels=len(labels), values=max(lengths, default=0))
+        )
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width = min(16.0, max(8.0, 0.4 * len(labels)))
+    figure = Figure(figsize=(width, 3.6), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    share = 0.8 / len(series)
+    for place, (name, values) in enumerate(series.items()):
+        colour, pattern = SERIES[place % len(SERIES)]
+        shift = (place - (len(series) - 1) / 2) * share
+        axes.bar(
+            [index + shift for index in range(len(labels))], values, share,
+            label=name, facecolor=colour, edgecolor=INK, linewidth=0.6, hatch=pattern,
+        )  # fmt: skip
+    steep = sum(map(len, labels)) > 60
+    axes.set_xticks(
+        range(len(labels)), labels, fontsize=10, color=INK,
+        rotation=60 if steep else 0, ha="right" if steep else "center", rotation_mode="anchor",
+    )  # fmt: skip
+    axes.yaxis.set_major_formatter(lambda value, _: number(value, None))
+    axes.set_title(title, loc="left", fontsize=12, color=INK)
+    axes.legend(frameon=False, fontsize=11, ncols=len(series), loc="upper right")
+    axes.spines[["top", "right"]].set_visible(False)
+    return Chart(figure, _describe_series(labels, series, title, unit, digits))
+
+
+def _describe_series(
+    labels: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    title: str,
+    unit: str,
+    digits: int,
+) -> str:
+    """Tell each series' highest columns; all of them would drown what matters."""
+    parts = []
+    for name, values in series.items():
+        highest = sorted(range(len(labels)), key=lambda place: -values[place])[:HIGHEST_TOLD]
+        told = ", ".join(
+            text(
+                "display.column", label=labels[place], value=_with_unit(values[place], unit, digits)
+            )
+            for place in highest
+        )
+        parts.append(text("display.series", name=name, columns=told))
+    return text("display.chart", title=title.rstrip("."), bars="; ".join(parts))
+
+
+def _with_unit(value: float, unit: str, digits: int) -> str:
+    return f"{number(value, digits)} {unit}".strip()
+
+
 def _describe(
     labels: Sequence[str],
     written: Sequence[str],
@@ -273,7 +345,7 @@ def _describe(
     parts = []
     for place, (label, value) in enumerate(zip(labels, written, strict=True)):
         if ranges:
-            low, high = (f"{number(edge, digits)} {unit}".strip() for edge in ranges[place])
+            low, high = (_with_unit(edge, unit, digits) for edge in ranges[place])
             parts.append(text("display.bar_range", label=label, value=value, low=low, high=high))
         else:
             parts.append(text("display.bar", label=label, value=value))

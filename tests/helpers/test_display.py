@@ -171,3 +171,18 @@ def test_bars_show_each_name_and_number():
 def test_bars_without_names(labels, values):
     with pytest.raises(CourseError, match="nome e de um número"):
         display.bars(labels, values, title="t")
+
+
+def test_several_series_tell_their_highest():
+    pytest.importorskip("matplotlib")
+    labels = ["Meu", "nome", "é", "Marcundes", "."]
+    values = {"começo": [0.1, 0.05, 0.02, 0.8, 0.03], "fim": [0.0, 0.1, 0.0, 0.7, 0.2]}
+    chart = display.bars(labels, values, title="Probabilidade")
+    assert "começo, os maiores: Marcundes (0,80), Meu (0,10), nome (0,05)" in chart.alt
+    assert "fim, os maiores: Marcundes (0,70)" in chart.alt
+    axes = chart.figure.axes[0]
+    assert [entry.get_text() for entry in axes.get_legend().get_texts()] == ["começo", "fim"]
+    hatches = {patch.get_hatch() for patch in axes.patches}
+    assert len(hatches) == 2  # told apart without colour
+    with pytest.raises(CourseError):
+        display.bars(labels, {"a": [1, 2]}, title="t")

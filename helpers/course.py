@@ -1,0 +1,498 @@
+"""``helpers.setup()``: decides where models and answers come from, and says so in one table."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from helpers import tokens
+from helpers.display import number, table
+from helpers.environment import HUB_URL, Environment, hub_is_reachable, inspect
+from helpers.errors import CourseError
+from helpers.messages import text
+from helpers.tokens import Token
+
+if TYPE_CHECKING:
+    from helpers.api import InferenceSession
+    from helpers.embedded.lifecycle import Server
+    from helpers.models import ModelChoice
+
+ROUTER_URL = "https://router.huggingface.co"
+MODES = ("auto", "hub", "embedded")
+CLIENT_ID = "aula"
+FAULTS_CLIENT_ID = "laboratorio"
+QUESTION_ANSWERING = "question-answering"
+
+# What makes libraries quiet; each is read when its library is imported.
+QUIET = {
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "DATASETS_VERBOSITY": "error",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+_current: Course | None = None
+_real: dict[str, str | None] = {}
+"""Environment variables as they were before the first ``setup()`` changed them."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """Where this notebook finds its models and its answers.
+
+    Attributes:
+        environment: the machine.
+        hub: where models come from: ``"hub"`` (huggingface.co) or ``"embedded"``.
+        api: where answers come from: ``"hub"`` (the router) or ``"embedded"``.
+        hub_url: the Hub's address.
+        api_base: the API's address.
+        token: what ``api_base`` recognises us by.
+        token_source: where it came from, in words.
+    """
+
+    environment: Environment
+    hub: str
+    api: str
+    hub_url: str
+    api_base: str
+    token: Token | None
+    token_source: str
+    notes: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def device(self) -> str:
+        """``"cuda"``, ``"mps"`` or ``"cpu"``: what ``model.to(...)`` takes."""
+        return self.environment.device
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header that carries the token; empty without one."""
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    @property
+    def chat_url(self) -> str:
+        """The chat API's address, for ``OpenAI(base_url=...)``."""
+        return f"{self.api_base}/v1"
+
+    def model(self, task: str, where: str = "local") -> str:
+        """Return the id of the course's model for a task.
+
+        In the embedded world the model is built first, if it is not there yet.
+
+        Args:
+            task: such as ``"question-answering"``.
+            where: ``"local"`` for ``from_pretrained``, ``"api"`` for the inference API.
+
+        Raises:
+            CourseError: if the course has no model for this task.
+        """
+        choice = self._choice(task)
+        world = self._world(where)
+        if world == "embedded":
+            return _built(choice.embedded_id, task)
+        return choice.api_id if where == "api" else choice.hub_id
+
+    def revision(self, task: str, where: str = "local") -> str:
+        """Return the revision of that model that the course was tested with.
+
+        Args:
+            task: such as ``"question-answering"``.
+            where: as in :meth:`model`.
+        """
+        choice = self._choice(task)
+        if self._world(where) == "embedded":
+            return "main"
+        return choice.api_revision if where == "api" else choice.revision
+
+    def api_url(self, task_or_model: str) -> str:
+        """Return the address that answers for a model.
+
+        Args:
+            task_or_model: a task, such as ``"question-answering"``, or a model's id.
+        """
+        is_id = "/" in task_or_model
+        model = task_or_model if is_id else self.model(task_or_model, where="api")
+        return f"{self.api_base}/hf-inference/models/{model}"
+
+    def session(self, **options: Any) -> InferenceSession:
+        """Return a client for the API, with this course's address and token.
+
+        Args:
+            **options: passed on to :class:`helpers.InferenceSession`.
+        """
+        from helpers.api import InferenceSession
+
+        return InferenceSession(self.api_base, self.token, **options)
+
+    def __repr__(self) -> str:
+        return f"Course(hub={self.hub!r}, api={self.api!r}, device={self.device!r})"
+
+    def _choice(self, task: str) -> ModelChoice:
+        from helpers.models import pick
+
+        machine = self.environment
+        return pick(task, machine.device_memory_bytes if machine.device == "cuda" else None)
+
+    def _world(self, where: str) -> str:
+        if where not in {"local", "api"}:
+            raise CourseError(text("setup.bad_where", where=where))
+        return self.api if where == "api" else self.hub
+
+
+class FaultLab:
+    """A server that fails on demand, to see each failure of an API and learn to survive it.
+
+    It is always the embedded server, in both worlds: nobody breaks the real one.
+
+    Attributes:
+        base_url: its address, for ``InferenceSession(lab.base_url, lab.token)``.
+        token: the token that it knows.
+        model: the model that answers.
+        url: the address that answers questions.
+        headers: what to send with each request.
+    """
+
+    def __init__(self, base_url: str, token: Token, model: str) -> None:
+        self.base_url = base_url
+        self.token = token
+        self.model = model
+        self.url = f"{base_url}/hf-inference/models/{model}"
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    def __repr__(self) -> str:
+        return f"FaultLab({self.base_url!r})"
+
+    def next(self, fault: str, times: int = 1, **options: float) -> None:
+        """Make the next requests fail; those planned before are forgotten.
+
+        Args:
+            fault: such as ``"401"``, ``"429"``, ``"503-loading"``, ``"drop"``, ``"slow"``.
+            times: how many requests.
+            **options: ``retry_after``, ``estimated_time`` or ``delay``, in seconds.
+
+        Raises:
+            CourseError: if there is no such fault.
+        """
+        self.clear()
+        self._call("POST", {"fault": str(fault), "times": times, **options})
+
+    def clear(self) -> None:
+        """Forget what was planned."""
+        self._call("DELETE")
+
+    def _call(self, method: str, body: dict[str, Any] | None = None) -> None:
+        import requests
+
+        from helpers.api import read_error
+
+        with requests.Session() as session:
+            session.trust_env = False  # a proxy has no business with this machine
+            response = session.request(
+                method,
+                f"{self.base_url}/course/faults",
+                json=body,
+                headers=self.headers,
+                timeout=10,
+            )
+        if not response.ok:
+            raise CourseError(text("setup.bad_fault", detail=read_error(response)[0]))
+
+
+def setup(*, mode: str | None = None, token: str | None = None) -> Course:
+    """Prepare a notebook: choose where models and answers come from, and show it in a table.
+
+    Args:
+        mode: ``"hub"`` (huggingface.co), ``"embedded"`` (this machine) or ``"auto"`` (the Hub if
+            it answers); by default the environment variable ``COURSE_MODE``, or ``"auto"``.
+        token: ``"colab"`` reads Colab's secret, ``"prompt"`` asks; by default the environment and
+            the file of ``hf auth login`` are searched. A token itself is taken too, but one does
+            not write it in a notebook.
+
+    Raises:
+        CourseError: if the choice cannot be followed; the sentence says what to do.
+    """
+    global _current
+    _install_error_handler()
+    _be_quiet()
+    course = _choose(_mode(mode), token)
+    _point_libraries_at(course)
+    _current = course
+    _show(course)
+    return course
+
+
+def current() -> Course:
+    """Return what the last ``setup()`` returned; without one, run it without its table."""
+    global _current
+    if _current is None:
+        _be_quiet()
+        _current = _choose(_mode(None), None)
+        _point_libraries_at(_current)
+    return _current
+
+
+def fault_lab() -> FaultLab:
+    """Return the laboratory of failures; works in both worlds."""
+    server = _embedded_server()
+    model = _built(current()._choice(QUESTION_ANSWERING).embedded_id, QUESTION_ANSWERING)
+    return FaultLab(server.url.rstrip("/"), _client_token(FAULTS_CLIENT_ID), model)
+
+
+# --- choosing ---------------------------------------------------------------------------------
+
+
+def _mode(chosen: str | None) -> str:
+    mode = (chosen or os.environ.get("COURSE_MODE") or "auto").strip().lower()
+    if mode not in MODES:
+        raise CourseError(text("setup.bad_mode", mode=mode))
+    return mode
+
+
+def _choose(mode: str, source: str | None) -> Course:
+    environment = inspect()
+    notes = []
+    if environment.where == "colab" and environment.device == "cpu":
+        notes.append(text("setup.note_colab_cpu"))
+    in_hub = mode == "hub" or (mode == "auto" and hub_is_reachable())
+    if mode == "auto" and not in_hub:
+        notes.append(text("setup.note_no_hub"))
+    token, where = _find_token(source, needed=in_hub)
+    if in_hub and token is not None:
+        return Course(environment, "hub", "hub", HUB_URL, ROUTER_URL, token, where, tuple(notes))
+    if in_hub:
+        notes.append(text("setup.note_no_token"))
+    url = _embedded_server().url.rstrip("/")
+    return Course(
+        environment,
+        hub="hub" if in_hub else "embedded",
+        api="embedded",
+        hub_url=HUB_URL if in_hub else url,
+        api_base=url,
+        token=_client_token(CLIENT_ID),
+        token_source=text("setup.token_embedded"),
+        notes=tuple(notes),
+    )
+
+
+def _find_token(source: str | None, needed: bool) -> tuple[Token | None, str]:
+    """Look for the learner's token; one that is not needed is not even looked at."""
+    if not needed:
+        return None, ""
+    if source is not None and source.strip().startswith(tokens.PREFIX):
+        return tokens.clean(source), text("environment.token_from_argument")
+    with _environment_before_setup():
+        return tokens.find(source)
+
+
+class _environment_before_setup:  # noqa: N801 - reads like a function
+    """Inside, ``HF_TOKEN`` is the learner's again, not the embedded server's."""
+
+    def __enter__(self) -> None:
+        self._now = os.environ.get("HF_TOKEN")
+        if "HF_TOKEN" in _real:
+            _set("HF_TOKEN", _real["HF_TOKEN"])
+
+    def __exit__(self, *_: object) -> None:
+        _set("HF_TOKEN", self._now)
+
+
+def _embedded_server() -> Server:
+    from helpers import api
+    from helpers.embedded import lifecycle
+
+    server = lifecycle.ensure_server()
+    lifecycle.keep_alive(server)
+    api.embedded_urls.add(server.url.rstrip("/"))
+    return server
+
+
+def _client_token(client_id: str) -> Token:
+    from helpers.embedded.auth import client_token
+
+    return Token(client_token(client_id))
+
+
+def _built(embedded_id: str | None, task: str) -> str:
+    """Return an embedded model's id once its files are there."""
+    if embedded_id is None:
+        raise CourseError(text("setup.no_embedded_model", task=task))
+    from helpers.embedded import store
+
+    store.ensure(embedded_id)
+    return embedded_id
+
+
+# --- telling the libraries --------------------------------------------------------------------
+
+
+def _point_libraries_at(course: Course) -> None:
+    """Make ``from_pretrained``, ``HfApi`` and ``load_dataset`` talk to this course's Hub."""
+    if course.hub == "embedded":
+        changes: dict[str, str | None] = {
+            "HF_ENDPOINT": course.hub_url,
+            # A real token never reaches the local server.
+            "HF_TOKEN": course.token.reveal() if course.token else None,
+            "HF_HUB_DISABLE_XET": "1",
+            # Offline mode forbids even this machine's own server.
+            "HF_HUB_OFFLINE": None,
+            "TRANSFORMERS_OFFLINE": None,
+        }
+    else:
+        changes = dict(_real)  # undo what an earlier, embedded setup() did
+        if course.api == "hub" and course.token is not None:
+            changes["HF_TOKEN"] = course.token.reveal()
+    for name, value in changes.items():
+        _real.setdefault(name, os.environ.get(name))
+        _set(name, value)
+    if course.api == "embedded":
+        _bypass_proxy()
+    _redirect_loaded(os.environ.get("HF_ENDPOINT") or HUB_URL)
+
+
+def _redirect_loaded(endpoint: str) -> None:
+    """Change the address in libraries that read it when they were imported, before ``setup()``."""
+    values = {
+        "ENDPOINT": endpoint,
+        "HF_ENDPOINT": endpoint,
+        "HUGGINGFACE_CO_RESOLVE_ENDPOINT": endpoint,
+        "HUGGINGFACE_CO_URL_TEMPLATE": endpoint + "/{repo_id}/resolve/{revision}/{filename}",
+        "HUB_DATASETS_URL": endpoint + "/datasets/{repo_id}/resolve/{revision}/{path}",
+        "HF_HUB_DISABLE_XET": os.environ.get("HF_HUB_DISABLE_XET") == "1",
+        "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE") == "1",
+    }
+    for name, module in list(sys.modules.items()):
+        # Some modules copied the constants when they were imported.
+        if name.partition(".")[0] in {"huggingface_hub", "transformers", "datasets"} and module:
+            held = vars(module)
+            for constant in values.keys() & held.keys():
+                if type(held[constant]) is type(values[constant]):
+                    held[constant] = values[constant]
+    hub_api: Any = sys.modules.get("huggingface_hub.hf_api")
+    if hub_api is not None:
+        hub_api.api.endpoint = endpoint
+
+
+def _bypass_proxy() -> None:
+    """Keep a school's or a company's proxy away from the server on this machine."""
+    for name in ("NO_PROXY", "no_proxy"):
+        hosts = [host for host in os.environ.get(name, "").split(",") if host]
+        missing = [host for host in ("127.0.0.1", "localhost") if host not in hosts]
+        os.environ[name] = ",".join([*hosts, *missing])
+
+
+def _be_quiet() -> None:
+    """Silence what would otherwise fill a beginner's first output with warnings."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    for name in ("huggingface_hub", "transformers", "datasets", "httpx", "httpx2"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*TqdmWarning.*")
+    warnings.filterwarnings("ignore", message=".*IProgress not found.*")
+    hub_bars: Any = sys.modules.get("huggingface_hub.utils")
+    if hub_bars is not None:
+        hub_bars.disable_progress_bars()
+    transformers_logging: Any = sys.modules.get("transformers.utils.logging")
+    if transformers_logging is not None:
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+
+
+def _set(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
+# --- showing ----------------------------------------------------------------------------------
+
+
+def _show(course: Course) -> None:
+    shown = table(_rows(course), caption=text("setup.title"), row_headers=True, show_columns=False)
+    notes = [f"{text('setup.note')}: {note}" for note in course.notes]
+    plain = "\n".join([repr(shown), *notes])
+    html = shown._repr_html_() + "".join(f"<p>{escape(note)}</p>" for note in notes)
+    _display(html, plain)
+
+
+def _rows(course: Course) -> list[dict[str, str]]:
+    machine = course.environment
+    memory = machine.device_memory_bytes
+    device = f"{machine.device} · {machine.device_name}"
+    if memory:
+        device += f" · {number(memory / 2**30, 0)} GiB"
+    libraries = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    values = {
+        "where": text(f"setup.where_{machine.where}", system=machine.system, python=machine.python),
+        "device": device,
+        "libraries": libraries or text("setup.no_libraries"),
+        "hub": text(f"setup.hub_{course.hub}", url=course.hub_url),
+        "api": text(f"setup.api_{course.api}", url=course.api_base),
+        "token": course.token_source,
+    }
+    return [{"": text(f"setup.{name}"), " ": value} for name, value in values.items()]
+
+
+class _Shown:
+    """Something with both faces, for IPython's ``display``."""
+
+    def __init__(self, html: str, plain: str) -> None:
+        self._html, self._plain = html, plain
+
+    def __repr__(self) -> str:
+        return self._plain
+
+    def _repr_html_(self) -> str:
+        return self._html
+
+
+def _display(html: str, plain: str) -> None:
+    """Show as HTML in a notebook, as text anywhere else."""
+    shell = _shell()
+    if shell is None or not hasattr(shell, "kernel"):
+        print(plain)
+        return
+    from IPython.display import display
+
+    display(_Shown(html, plain))
+
+
+def _shell() -> Any:
+    """Return IPython's shell if this runs in one; without importing IPython."""
+    get_ipython: Callable[[], Any] | None = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return get_ipython() if get_ipython else None
+
+
+def _install_error_handler() -> None:
+    """In IPython, show a :class:`CourseError` as its sentence, without a traceback."""
+    shell = _shell()
+    if shell is not None:
+        shell.set_custom_exc((CourseError,), _show_error)
+
+
+def _show_error(
+    shell: Any,
+    kind: type[BaseException],
+    error: BaseException,
+    traceback: Any,
+    tb_offset: Any = None,
+) -> list[str]:
+    """Show the sentence; the cell still counts as failed, so that a run of all cells stops."""
+    sentence = str(error)
+    box = (
+        '<div role="alert" style="border-left:4px solid #b3261e;padding:.4em .8em;'
+        'max-width:80ch;line-height:1.5">'
+        f"<strong>{escape(text('setup.error'))}</strong> {escape(sentence)}</div>"
+    )
+    _display(box, f"{text('setup.error')} {sentence}")
+    return []
