@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from helpers.bootstrap import ROOT, child_process, duration
+from helpers.errors import CourseError
 from helpers.messages import text
 
 
@@ -32,7 +33,7 @@ def main(pytest_arguments: list[str], root: Path = ROOT) -> int:
     for index, (name, step) in enumerate(steps.items(), start=1):
         step_start = time.monotonic()
         print(text("cli.check_step", index=index, total=len(steps), name=name), flush=True)
-        passed = step()
+        passed = _passes(step)
         elapsed = duration(time.monotonic() - step_start)
         print(text("cli.check_passed" if passed else "cli.check_failed", elapsed=elapsed) + "\n")
         if not passed:
@@ -43,6 +44,15 @@ def main(pytest_arguments: list[str], root: Path = ROOT) -> int:
         return 1
     print(text("cli.check_all_passed", elapsed=elapsed))
     return 0
+
+
+def _passes(step: Callable[[], bool]) -> bool:
+    """Run one step; what it cannot do is a failure like any other, so that the rest still runs."""
+    try:
+        return step()
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        return False
 
 
 def models(*, fetch: bool) -> int:
