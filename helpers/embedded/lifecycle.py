@@ -15,12 +15,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helpers.embedded import auth, source
 from helpers.environment import cache_folder
 from helpers.errors import CourseError
 from helpers.messages import text
+
+if TYPE_CHECKING:
+    import psutil
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8642
@@ -83,15 +86,23 @@ def ensure_server(timeout: float = 10, *, idle_seconds: float | None = None) -> 
         CourseError: It did not start; the sentence says where to look.
     """
     found = status()
-    if found is not None and found.version == source.version():
-        return Server(found.url, found.port, found.pid)
-    with _starting_lock(timeout):
+    if found is None or found.version != source.version():
+        with _starting_lock(timeout):
+            found = _patient_status(timeout)
+            if found is None or found.version != source.version():
+                stop_server()
+                return _start(timeout, _idle_seconds(idle_seconds))
+    return Server(found.url, found.port, found.pid)
+
+
+def _patient_status(timeout: float) -> ServerStatus | None:
+    """Ask again while the process is there: it may be busy, importing torch from a slow disk."""
+    deadline = time.monotonic() + timeout
+    found = status()
+    while found is None and time.monotonic() < deadline and _is_running(_recorded_pid()):
+        time.sleep(POLL_SECONDS)
         found = status()
-        if found is not None and found.version == source.version():
-            return Server(found.url, found.port, found.pid)
-        if _recorded_pid() is not None:  # another version of the code, or no longer answering
-            stop_server()
-        return _start(timeout, _idle_seconds(idle_seconds))
+    return found
 
 
 def status() -> ServerStatus | None:
@@ -122,13 +133,16 @@ def stop_server(timeout: float = 5) -> bool:
     Returns:
         Whether there was one.
     """
-    running, pid = status(), _recorded_pid()
+    pid = _recorded_pid()
+    running = status()
     if running is not None:
         request = urllib.request.Request(f"{running.url}/course/shutdown", method="POST")
         request.add_header("Authorization", f"Bearer {auth.client_token(OWN_CLIENT)}")
         with suppress(OSError), urllib.request.urlopen(request, timeout=HEALTH_TIMEOUT):
             pass
-    return pid is not None and _end_process(pid, timeout if running is not None else 0)
+        _end_process(pid, timeout)
+        return True
+    return _end_process(pid, 0)
 
 
 _keepers: dict[int, threading.Thread] = {}
@@ -339,27 +353,38 @@ def _url(port: int) -> str:
     return f"http://{HOST}:{port}"
 
 
-def _end_process(pid: int, timeout: float) -> bool:
-    """End a server's process, if the recorded number still belongs to one."""
+def _process(pid: int | None) -> psutil.Process | None:
+    """Return the process of a recorded server, if the number still belongs to one."""
     import psutil
 
+    if pid is None:
+        return None
     try:
         process = psutil.Process(pid)
-        if not _is_server(process.cmdline()):
-            return False  # the number was given to another program since
-        with suppress(psutil.TimeoutExpired):
-            process.wait(max(timeout, 0.01))
-            return True
-        process.terminate()
-        with suppress(psutil.TimeoutExpired):
-            process.wait(3)
-            return True
-        process.kill()
-        process.wait(3)
-    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.TimeoutExpired):
+        command = process.cmdline()  # empty for a process that is dead and not yet buried
+    except psutil.Error:
+        return None
+    is_server = SERVER_MODULE in command or ("helpers" in command and "serve" in command)
+    return process if is_server else None
+
+
+def _is_running(pid: int | None) -> bool:
+    return _process(pid) is not None
+
+
+def _end_process(pid: int | None, timeout: float) -> bool:
+    """End a server's process, giving it time to end by itself."""
+    import psutil
+
+    process = _process(pid)
+    if process is None:
         return False
+    for seconds, end in ((timeout, process.terminate), (3, process.kill), (3, None)):
+        try:
+            process.wait(max(seconds, 0.01))
+            break
+        except psutil.TimeoutExpired:
+            if end is not None:
+                with suppress(psutil.NoSuchProcess):
+                    end()
     return True
-
-
-def _is_server(command: list[str]) -> bool:
-    return SERVER_MODULE in command or ("helpers" in command and "serve" in command)

@@ -1,0 +1,109 @@
+"""A few hundred odd requests: whatever arrives, the answer is clean and never a 500."""
+
+import json
+
+import pytest
+import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+EXAMPLES = settings(
+    max_examples=80,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+words = st.text(max_size=60)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=8,
+)
+numbers = st.integers(-3, 600) | values
+parameters = st.dictionaries(
+    st.sampled_from(
+        ["top_k", "doc_stride", "max_answer_len", "max_seq_len", "max_question_len"]
+        + ["handle_impossible_answer", "align_to_words", "normalize", "prompt_name", "truncate"]
+    ),
+    numbers,
+    max_size=4,
+)
+texts = words | st.lists(words, max_size=3) | values
+qa_bodies = st.fixed_dictionaries(
+    {"inputs": st.fixed_dictionaries({"question": texts, "context": texts}) | values},
+    optional={"parameters": parameters | values, "normalize": values, "options": values},
+)
+similarity = st.fixed_dictionaries({"source_sentence": texts, "sentences": texts})
+encoder_bodies = st.fixed_dictionaries(
+    {"inputs": texts | similarity}, optional={"parameters": parameters, "truncate": values}
+)
+messages = st.lists(
+    st.fixed_dictionaries({"role": st.sampled_from(["user", "rei"]), "content": texts}) | values,
+    max_size=2,
+)
+chat_bodies = st.fixed_dictionaries(
+    {"messages": messages | values, "max_tokens": st.integers(-1, 2) | values},
+    optional={name: values for name in ("model", "stop", "temperature", "top_p", "seed", "stream")},
+)
+
+
+@pytest.fixture(scope="module")
+def session(server):
+    with requests.Session() as opened:
+        opened.headers.update(server.headers)
+        yield opened
+
+
+def check(response):
+    assert response.status_code < 500 or response.status_code == 503, response.text
+    kind = response.headers["content-type"]
+    if kind.startswith("application/json"):
+        assert response.ok or "error" in response.json()
+    else:
+        assert kind.startswith(("text/event-stream", "text/plain"))
+    assert "Traceback" not in response.text
+
+
+def send(session, url, body):
+    raw = json.dumps(body, ensure_ascii=True).encode()  # lone surrogates travel as escapes
+    check(session.post(url, data=raw, headers={"Content-Type": "application/json"}, timeout=60))
+
+
+@EXAMPLES
+@given(body=qa_bodies)
+def test_question_answering(server, session, body):
+    send(session, server.model_url(), body)
+
+
+@EXAMPLES
+@given(body=encoder_bodies, task=st.sampled_from(["feature-extraction", "sentence-similarity"]))
+def test_encoder(server, session, body, task):
+    send(session, server.model_url("curso/e5-pt-en", f"/pipeline/{task}"), body)
+
+
+@EXAMPLES
+@given(body=chat_bodies)
+def test_chat(server, session, body):
+    send(session, f"{server.url}/v1/chat/completions", body)
+
+
+@EXAMPLES
+@given(raw=st.binary(max_size=200), kind=st.sampled_from(["application/json", "a/b", "", ";"]))
+def test_bytes(server, session, raw, kind):
+    check(session.post(server.model_url(), data=raw, headers={"Content-Type": kind}, timeout=60))
+
+
+segments = st.text(
+    st.characters(codec="utf-8", exclude_characters="\\"), min_size=1, max_size=12
+) | st.sampled_from(["api", "models", "curso", "qa-pt", "resolve", "main", "tree", "..", "%2e%2e"])
+
+
+@EXAMPLES
+@given(
+    path=st.lists(segments, min_size=1, max_size=6),
+    query=st.dictionaries(st.sampled_from(["limit", "sort", "cursor", "expand", "search"]), words),
+)
+def test_addresses(server, session, path, query):
+    quoted = "/".join(requests.utils.quote(segment, safe="%") for segment in path)
+    check(session.get(f"{server.url}/{quoted}", params=query, timeout=60))
