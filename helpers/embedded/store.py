@@ -229,7 +229,7 @@ def _fingerprint(repository: Repository) -> str:
 def _course_files(repository: Repository) -> list[Path]:
     """Return the files of the course itself that end up in the model: card and adapter."""
     adapter = repository.adapter
-    names = ("*.json", "*.safetensors")
+    names = ("adapter_config.json", "*.safetensors")
     weights = sorted(path for name in names for path in adapter.glob(name)) if adapter else []
     return [repository.card, *weights]
 

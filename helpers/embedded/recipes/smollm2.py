@@ -53,14 +53,21 @@ def build(source: Path, target: Path) -> None:
     Raises:
         ValueError: The file is not of this format, is cut short, or holds another architecture.
     """
-    from gguf import GGUFReader
-
-    reader = GGUFReader(source)
+    reader = _open(source)
     if _field(reader, "general.architecture") != "llama":
         raise ValueError(f"{source.name} does not hold a llama model.")
     _save_configuration(reader, target)
     _save_tokenizer(reader, target)
     _save_weights(reader, target)
+
+
+def _open(source: Path) -> GGUFReader:
+    from gguf import GGUFReader
+
+    try:
+        return GGUFReader(source)
+    except (ValueError, IndexError, KeyError, OverflowError) as error:
+        raise ValueError(f"{source.name} is cut short or altered: {error}") from error
 
 
 def _field(reader: GGUFReader, key: str) -> Any:
