@@ -19,6 +19,8 @@ from helpers.messages import text
 from helpers.tokens import Token
 
 if TYPE_CHECKING:
+    import requests
+
     from helpers.api import InferenceSession
     from helpers.embedded.lifecycle import Server
     from helpers.models import ModelChoice
@@ -163,10 +165,9 @@ class FaultLab:
     """
 
     def __init__(self, base_url: str, token: Token, model: str) -> None:
-        self.base_url = base_url
         self.token = token
         self.model = model
-        self.url = f"{base_url}/hf-inference/models/{model}"
+        self._move_to(base_url)
         self.headers = {"Authorization": f"Bearer {token}"}
 
     def __repr__(self) -> str:
@@ -195,17 +196,25 @@ class FaultLab:
 
         from helpers.api import read_error
 
-        with requests.Session() as session:
-            session.trust_env = False  # a proxy has no business with this machine
-            response = session.request(
-                method,
-                f"{self.base_url}/course/faults",
-                json=body,
-                headers=self.headers,
-                timeout=10,
-            )
+        try:
+            response = self._send(method, body)
+        except requests.ConnectionError:  # the server is gone: bring it back, once
+            self._move_to(_embedded_server().url.rstrip("/"))
+            response = self._send(method, body)
         if not response.ok:
             raise CourseError(text("setup.bad_fault", detail=read_error(response)[0]))
+
+    def _send(self, method: str, body: dict[str, Any] | None) -> requests.Response:
+        import requests
+
+        with requests.Session() as session:
+            session.trust_env = False  # a proxy has no business with this machine
+            url = f"{self.base_url}/course/faults"
+            return session.request(method, url, json=body, headers=self.headers, timeout=10)
+
+    def _move_to(self, base_url: str) -> None:
+        self.base_url = base_url
+        self.url = f"{base_url}/hf-inference/models/{self.model}"
 
 
 def setup(*, mode: str | None = None, token: str | None = None) -> Course:
