@@ -76,6 +76,26 @@ def test_training_learns_and_peft_reads_the_result(tmp_path):
     assert trained.end_logits.argmax(1).tolist() == read.end_logits.argmax(1).tolist() == [5, 0]
 
 
+def test_training_goes_on_from_a_saved_adapter(tmp_path):
+    first, second = tiny_model(), tiny_model()
+    for model in (first, second):
+        lora.add_lora(model, rank=4, alpha=8)
+    for parameter in first.parameters():
+        if parameter.requires_grad:
+            parameter.data.normal_(std=0.1)
+    lora.save_adapter(first, tmp_path, rank=4, alpha=8)
+    lora.load_adapter(second, tmp_path)
+    inputs = {"input_ids": batch()["ids"], "attention_mask": batch()["mask"]}
+    with torch.inference_mode():
+        expected, result = first.eval()(**inputs), second.eval()(**inputs)
+    assert torch.allclose(expected.start_logits, result.start_logits, atol=0.05)
+
+    other = tiny_model()
+    lora.add_lora(other, rank=2, alpha=4)
+    with pytest.raises(ValueError, match="does not fit"):
+        lora.load_adapter(other, tmp_path)
+
+
 def test_gradients_of_the_merged_product_are_those_of_autograd():
     torch.manual_seed(0)
     layer = lora.LoraLinear(torch.nn.Linear(6, 5), rank=3, alpha=6)

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 TARGETS = ["query", "key", "value", "dense"]
 PREFIX = "base_model.model."
+WEIGHTS = "adapter_model.safetensors"
 
 
 class _MergedLinear(torch.autograd.Function):
@@ -129,17 +130,42 @@ def save_adapter(model: nn.Module, target: Path, rank: int, alpha: int) -> None:
     """
     from safetensors.torch import save_file
 
-    tensors = {}
-    for name, module in model.named_modules():
-        if isinstance(module, LoraLinear):
-            tensors[f"{PREFIX}{name}.lora_A.weight"] = module.a
-            tensors[f"{PREFIX}{name}.lora_B.weight"] = module.b
-    for name, parameter in model.get_submodule("qa_outputs").named_parameters():
-        tensors[f"{PREFIX}qa_outputs.{name}"] = parameter
-    halves = {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
-    save_file(halves, target / "adapter_model.safetensors", metadata={"format": "pt"})
+    trained = _trained(model).items()
+    halves = {name: tensor.detach().half().contiguous() for name, tensor in trained}
+    save_file(halves, target / WEIGHTS, metadata={"format": "pt"})
     config = json.dumps(_config(rank, alpha), indent=2)
     (target / "adapter_config.json").write_text(config + "\n", encoding="utf-8")
+
+
+def load_adapter(model: nn.Module, source: Path) -> None:
+    """Go on from a saved adapter.
+
+    Args:
+        model: Model prepared by :func:`add_lora` with the rank and alpha of the adapter.
+        source: Folder that :func:`save_adapter` wrote to.
+
+    Raises:
+        ValueError: The adapter does not fit the model.
+    """
+    from safetensors.torch import load_file
+
+    saved, trained = load_file(source / WEIGHTS), _trained(model)
+    if {k: v.shape for k, v in saved.items()} != {k: v.shape for k, v in trained.items()}:
+        raise ValueError(f"The adapter in {source} does not fit: is its rank another?")
+    for name, parameter in trained.items():
+        parameter.data.copy_(saved[name])
+
+
+def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the trained parameters under the names that ``peft`` gives them."""
+    parameters = {}
+    for name, module in model.named_modules():
+        if isinstance(module, LoraLinear):
+            parameters[f"{PREFIX}{name}.lora_A.weight"] = module.a
+            parameters[f"{PREFIX}{name}.lora_B.weight"] = module.b
+    for name, parameter in model.get_submodule("qa_outputs").named_parameters():
+        parameters[f"{PREFIX}qa_outputs.{name}"] = parameter
+    return parameters
 
 
 def _config(rank: int, alpha: int) -> dict[str, Any]:

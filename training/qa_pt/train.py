@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.qa_pt.lora import add_lora, save_adapter, share_dropout
+from training.qa_pt.lora import add_lora, load_adapter, save_adapter, share_dropout
 from training.qa_pt.plain import generate
 from training.qa_pt.squad import (
     Example,
@@ -143,7 +143,9 @@ def learning_rate_factor(progress: float, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
 
 
-def train(data: Path, encoder: Path, output: Path, settings: Settings) -> None:
+def train(
+    data: Path, encoder: Path, output: Path, settings: Settings, start: Path | None = None
+) -> None:
     """Train, and save the adapter after every epoch.
 
     Args:
@@ -151,6 +153,7 @@ def train(data: Path, encoder: Path, output: Path, settings: Settings) -> None:
         encoder: Folder of the encoder.
         output: Folder of the adapter; made if need be.
         settings: The rest.
+        start: Folder of an adapter to go on from; by default training starts afresh.
     """
     from transformers import AutoTokenizer
 
@@ -162,6 +165,8 @@ def train(data: Path, encoder: Path, output: Path, settings: Settings) -> None:
         articles = {example.article for example in examples}
         print(f"{source}: {len(examples)} questions, {len(articles)} articles", flush=True)
     model = _model(encoder, settings)
+    if start:
+        load_adapter(model, start)
     optimizer = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad],
         lr=settings.learning_rate,
@@ -232,6 +237,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="folder of the question sets")
     parser.add_argument("--encoder", type=Path, required=True, help="folder of the e5 encoder")
     parser.add_argument("--output", type=Path, required=True, help="folder of the adapter")
+    parser.add_argument("--start", type=Path, help="folder of an adapter to go on from")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--rank", type=int, default=16)
@@ -251,8 +257,9 @@ def main() -> None:
     """Run the command line."""
     arguments = vars(_arguments())
     torch.set_num_threads(arguments.pop("threads"))
-    data, encoder, output = (arguments.pop(name) for name in ("data", "encoder", "output"))
-    train(data, encoder, output, Settings(**arguments))
+    names = ("data", "encoder", "output", "start")
+    data, encoder, output, start = (arguments.pop(name) for name in names)
+    train(data, encoder, output, Settings(**arguments), start)
 
 
 if __name__ == "__main__":
