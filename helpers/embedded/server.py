@@ -36,6 +36,8 @@ from helpers.embedded.workers import Builder
 from helpers.messages import text
 
 GRACE_SECONDS = 3
+KEEP_ALIVE_SECONDS = 75
+"""A notebook's session keeps its connection while a person reads the last answer."""
 
 _LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
@@ -356,7 +358,12 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     _log_to_stderr()
     app = create_app(settings)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_SECONDS, ws="none"
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        ws="none",
     )
     server = uvicorn.Server(config)
     app.stop = lambda: setattr(server, "should_exit", True)

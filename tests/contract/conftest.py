@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,19 +59,30 @@ def wire_cache(tmp_path_factory):
     """A cache folder with its own secret and record, and the built models of the real one."""
     folder = tmp_path_factory.mktemp("cache")
     for name in SHARED_FOLDERS:
-        target = cache_folder() / name
-        target.mkdir(exist_ok=True)
-        (folder / name).symlink_to(target, target_is_directory=True)
+        share(name, folder)
     return folder
+
+
+def share(name, folder):
+    """Let a cache folder see a part of the real one."""
+    target = cache_folder() / name
+    target.mkdir(exist_ok=True)
+    (folder / name).symlink_to(target, target_is_directory=True)
 
 
 @pytest.fixture(scope="session")
 def server(wire_cache):
+    with running_server(wire_cache) as started:
+        yield started
+
+
+@contextmanager
+def running_server(cache):
     port = free_port()
-    environment = {**os.environ, "COURSE_CACHE": str(wire_cache)}
+    environment = {**os.environ, "COURSE_CACHE": str(cache)}
     root = str(Path(__file__).parents[2])
     environment["PYTHONPATH"] = os.pathsep.join([root, environment.get("PYTHONPATH", "")])
-    log = wire_cache / "server.log"
+    log = cache / "server.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "helpers.embedded.server", "--port", str(port)],
@@ -79,10 +91,12 @@ def server(wire_cache):
             stderr=stream,
         )
     url = f"http://127.0.0.1:{port}"
-    wait_for(lambda: requests.get(f"{url}/course/health", timeout=1).ok, log)
-    yield WireServer(url, token_for(wire_cache, "aluna"), wire_cache, process)
-    process.terminate()
-    process.wait(10)
+    try:
+        wait_for(lambda: requests.get(f"{url}/course/health", timeout=1).ok, log)
+        yield WireServer(url, token_for(cache, "aluna"), cache, process)
+    finally:
+        process.terminate()
+        process.wait(10)
     written = log.read_text(encoding="utf-8")
     assert "Traceback" not in written, written
     assert "hf_" not in written, "a token in the log"
