@@ -14,6 +14,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from helpers.embedded.catalog import Repository, catalog
 from helpers.embedded.inference import OVERLOADED, served_repository_tasks
@@ -284,8 +285,7 @@ async def complete(request: Request) -> Response:
     generation = Generation(worker, ids, call)
     if call.stream:
         events = _events(generation, envelope, len(ids), call.include_usage)
-        headers = {"Cache-Control": "no-cache"}
-        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+        return EventStream(events, generation)
     return await _whole(request, generation, envelope, len(ids))
 
 
@@ -319,20 +319,34 @@ class Generation:
 
     async def pieces(self) -> AsyncIterator[Delta]:
         """Yield the pieces, up to and including the one with the finish reason."""
-        try:
-            while True:
-                piece = await self._pieces.get()
-                if isinstance(piece, BaseException):
-                    raise piece
-                yield piece
-                if piece.finish_reason is not None:
-                    return
-        finally:
-            self.cancel()
+        while True:
+            piece = await self._pieces.get()
+            if isinstance(piece, BaseException):
+                raise piece
+            yield piece
+            if piece.finish_reason is not None:
+                return
 
     def _put(self, piece: Delta | BaseException | None) -> None:
         if piece is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events; when the reader leaves, the generation stops."""
+
+    def __init__(self, events: AsyncIterator[str], generation: Generation) -> None:
+        """Keep what is sent and what makes it."""
+        headers = {"Cache-Control": "no-cache"}
+        super().__init__(events, media_type="text/event-stream", headers=headers)
+        self._generation = generation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events, for as long as somebody reads them."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._generation.cancel()
 
 
 async def _run(worker: ModelWorker, function: Callable[[Any], Any]) -> Any:
@@ -355,6 +369,7 @@ async def _whole(
             last = piece
     finally:
         watcher.cancel()
+        generation.cancel()
     message = {"role": "assistant", "content": "".join(parts)}
     choice = {
         "index": 0,
@@ -386,12 +401,9 @@ async def _events(
         chunk["usage"] = None
     completion_tokens = 0
     yield _event(chunk | {"choices": [_choice("", None)]})
-    try:
-        async for piece in generation.pieces():
-            completion_tokens = piece.completion_tokens
-            yield _event(chunk | {"choices": [_choice(piece.text, piece.finish_reason)]})
-    finally:
-        generation.cancel()
+    async for piece in generation.pieces():
+        completion_tokens = piece.completion_tokens
+        yield _event(chunk | {"choices": [_choice(piece.text, piece.finish_reason)]})
     if include_usage:
         yield _event(chunk | {"choices": [], "usage": _usage(prompt_tokens, completion_tokens)})
     yield "data: [DONE]\n\n"

@@ -15,10 +15,11 @@ from helpers.embedded.catalog import catalog
 from helpers.embedded.encoder import TextEncoder
 from helpers.embedded.wire import WireError, read_json
 from helpers.embedded.workers import (
+    ONE_AT_A_TIME,
     QUEUE_LIMIT,
     ModelWorker,
     OverloadedError,
-    use_few_threads,
+    warm_imports,
 )
 from helpers.errors import CourseError
 
@@ -278,9 +279,9 @@ class Residents:
             worker.close()
 
     def _load(self, repo_id: str, load: Callable[[Path], Any]) -> Any:
-        folder = self._ensure(repo_id)
-        use_few_threads()
-        return load(folder)
+        warm_imports()
+        with ONE_AT_A_TIME:
+            return load(self._ensure(repo_id))
 
 
 # --- the endpoint -----------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from helpers.embedded import auth, chat, faults, hub, inference, store
 from helpers.embedded.lifecycle import COURSE, DEFAULT_PORT, EXIT_PORT_TAKEN, HOST, record_path
 from helpers.embedded.source import version
 from helpers.embedded.wire import WireError, wire_error
-from helpers.embedded.workers import Builder
+from helpers.embedded.workers import Builder, warm_imports
 from helpers.messages import text
 
 GRACE_SECONDS = 3
@@ -264,7 +264,7 @@ async def _lifespan(app: Any) -> AsyncIterator[None]:
 def _warm_imports() -> None:
     """Import what the models need, while the server already answers."""
     with suppress(ImportError):  # told when a model is asked for
-        from transformers import AutoModelForQuestionAnswering, AutoTokenizer  # noqa: F401
+        warm_imports()
 
 
 async def _stop_when_idle(app: CourseServer) -> None:
@@ -352,6 +352,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     import uvicorn
 
     os.environ["HF_HUB_OFFLINE"] = "1"  # this process reads folders, and never another hub
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads leave the cores to notebooks

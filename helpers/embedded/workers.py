@@ -15,6 +15,10 @@ T = TypeVar("T")
 TORCH_THREADS = 2
 QUEUE_LIMIT = 32
 
+ONE_AT_A_TIME = Lock()
+"""Held by whoever imports transformers, loads a model or builds one: the library's lazy modules
+fail with an ImportError when two threads meet in them."""
+
 
 class OverloadedError(Exception):
     """A model's queue is full."""
@@ -112,7 +116,7 @@ class Builder:
             return await asyncio.to_thread(self._ensure, repo_id)
         if repo_id not in self._builds:
             loop = asyncio.get_running_loop()
-            build = loop.run_in_executor(self._executor, self._ensure, repo_id)
+            build = loop.run_in_executor(self._executor, self._build, repo_id)
             build.add_done_callback(lambda done: self._forget(repo_id, done))
             self._builds[repo_id] = build
         return await asyncio.shield(self._builds[repo_id])
@@ -121,14 +125,20 @@ class Builder:
         """Start no more builds."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
+    def _build(self, repo_id: str) -> Path:
+        with ONE_AT_A_TIME:
+            return self._ensure(repo_id)
+
     def _forget(self, repo_id: str, build: asyncio.Future[Path]) -> None:
         self._builds.pop(repo_id, None)
         if not build.cancelled():
             build.exception()  # whoever waited was told; asyncio need not complain if all left
 
 
-def use_few_threads() -> None:
-    """Hold torch to the threads that a resident model may use (imports torch)."""
-    import torch
+def warm_imports() -> None:
+    """Import what the models need, and hold torch to the threads that one may use."""
+    with ONE_AT_A_TIME:
+        import torch
+        from transformers import AutoModelForQuestionAnswering, AutoTokenizer  # noqa: F401
 
-    torch.set_num_threads(min(TORCH_THREADS, os.cpu_count() or 1))
+        torch.set_num_threads(min(TORCH_THREADS, os.cpu_count() or 1))

@@ -2,10 +2,11 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import requests
 import shapes
-from conftest import running_server, share
+from conftest import SHARED_FOLDERS, running_server, share
 
 FILE = "/curso/e5-pt-en/resolve/main/config.json"
 
@@ -47,3 +48,16 @@ def test_a_model_that_cannot_be_fetched_is_a_sentence(tmp_path):
             shapes.check(shapes.ERROR, response.json())
             assert "Traceback" not in response.text
         assert requests.get(f"{server.url}/api/models", timeout=10).ok
+
+
+def test_first_calls_to_every_model_at_once(tmp_path):
+    for name in SHARED_FOLDERS:
+        share(name, tmp_path)
+    with running_server(tmp_path) as server, ThreadPoolExecutor(3) as pool:
+        chat = {"messages": [{"role": "user", "content": "Hi!"}], "max_tokens": 1}
+        calls = [
+            pool.submit(server.ask),
+            pool.submit(server.post, server.model_url("curso/e5-pt-en"), {"inputs": "oi"}),
+            pool.submit(server.post, f"{server.url}/v1/chat/completions", chat),
+        ]
+        assert [call.result().status_code for call in calls] == [200] * 3
