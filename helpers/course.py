@@ -43,6 +43,10 @@ QUIET = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
+# The notebook and the embedded server share a few processors: a thread of PyTorch that waits must
+# give its processor back, or each slows the other down several times. Read when torch is imported.
+SHARED_PROCESSORS = {"OMP_WAIT_POLICY": "PASSIVE"}
+
 _current: Course | None = None
 _real: dict[str, str | None] = {}
 """Environment variables as they were before the first ``setup()`` changed them."""
@@ -233,6 +237,7 @@ def setup(*, mode: str | None = None, token: str | None = None) -> Course:
     global _current
     _install_error_handler()
     _be_quiet()
+    _share_processors()
     course = _choose(_mode(mode), token)
     _point_libraries_at(course)
     _current = course
@@ -245,6 +250,7 @@ def current() -> Course:
     global _current
     if _current is None:
         _be_quiet()
+        _share_processors()
         _current = _choose(_mode(None), None)
         _point_libraries_at(_current)
     return _current
@@ -414,6 +420,12 @@ def _be_quiet() -> None:
     if transformers_logging is not None:
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
+
+
+def _share_processors() -> None:
+    """Keep the notebook and the embedded server from slowing each other down."""
+    for name, value in SHARED_PROCESSORS.items():
+        os.environ.setdefault(name, value)
 
 
 def _set(name: str, value: str | None) -> None:
