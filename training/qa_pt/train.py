@@ -181,6 +181,8 @@ def train(
         save_adapter(model, output, settings.rank, settings.alpha)
         minutes = (time.monotonic() - began) / 60
         print(f"epoch {epoch + 1} saved, {len(windows)} windows, {minutes:.1f} min", flush=True)
+        if minutes >= settings.max_minutes:
+            return
 
 
 def _model(encoder: Path, settings: Settings) -> nn.Module:
