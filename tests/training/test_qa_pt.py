@@ -170,8 +170,21 @@ def test_plain_questions_repeat_and_are_exact():
         for text, start in example.answers:
             assert example.context[start : start + len(text)] == text
     unanswerable = sum(not example.answers for example in examples)
-    assert 25 <= unanswerable <= 75
+    assert 50 <= unanswerable <= 110
     assert not any("{" in example.question + example.context for example in examples)
+
+
+def test_missing_questions_ask_about_what_the_passage_does_not_say():
+    language = plain.read_templates()["pt"]
+    rng = random.Random(0)
+    slots = dict(language.missing)
+    for template in language.templates:
+        passage = plain._fill(rng, template, language.values)
+        name = passage.values.get("nome", "")
+        question = plain._missing_question(rng, language, [passage])
+        pattern = question.replace(name, "{nome}") if name else question
+        assert pattern in slots
+        assert slots[pattern] not in {slot.rstrip("2") for slot in passage.values}
 
 
 def test_plain_questions_for_the_test_were_not_trained_on():
@@ -180,7 +193,7 @@ def test_plain_questions_for_the_test_were_not_trained_on():
     trained = {e.question for e in plain.generate(3000, seed=1)}
     for example in answerable:
         assert any(text in example.context for text, _ in example.answers)
-        assert example.question not in trained
+    assert not trained & {example.question for example in answerable + unanswerable}
 
 
 def test_metrics_are_squads():

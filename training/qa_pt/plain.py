@@ -20,7 +20,8 @@ TEMPLATES = Path(__file__).parent / "plain_templates.json"
 SLOT = re.compile(r"{(\w+)}")
 ENGLISH_SHARE = 1 / 6
 SECOND_PASSAGE_SHARE = 0.4
-UNANSWERABLE_SHARE = 1 / 8
+UNANSWERABLE_SHARE = 1 / 5
+MISSING_SHARE = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,18 @@ class Template:
 
 @dataclass(frozen=True)
 class Language:
-    """The templates of one language and the values of their slots."""
+    """The templates of one language and the values of their slots.
+
+    Attributes:
+        templates: What contexts are made from.
+        values: What fills each slot.
+        missing: Pairs of a question and the slot that would answer it, or "": what one may ask
+            about a passage that does not say it.
+    """
 
     templates: list[Template]
     values: dict[str, list[str]]
+    missing: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -62,14 +71,15 @@ def read_templates(path: Path = TEMPLATES) -> dict[str, Language]:
             Template(entry["text"], [(question, slot) for question, slot in entry["questions"]])
             for entry in content[code]["templates"]
         ]
-        languages[code] = Language(templates, content[code]["values"])
+        missing = [(question, slot) for question, slot in content[code]["missing"]]
+        languages[code] = Language(templates, content[code]["values"], missing)
     return languages
 
 
 def generate(count: int, seed: int) -> list[Example]:
     """Write plain questions.
 
-    About one in eight cannot be answered from its context and one in six is in English.
+    About one in five cannot be answered from its context and one in six is in English.
 
     Args:
         count: How many.
@@ -93,8 +103,10 @@ def _example(rng: random.Random, language: Language, identifier: str) -> Example
     if rng.random() < SECOND_PASSAGE_SHARE:
         passages.append(_fill(rng, other, language.values))
     if rng.random() < UNANSWERABLE_SHARE:
-        question, _ = rng.choice(foreign.questions)
-        question = _substitute(question, _fill(rng, foreign, language.values))
+        question = _missing_question(rng, language, passages)
+        if rng.random() >= MISSING_SHARE or not question:
+            asked_elsewhere, _ = rng.choice(foreign.questions)
+            question = _substitute(asked_elsewhere, _fill(rng, foreign, language.values))
         return Example(identifier, "plain", "plain", question, _join(passages), [])
     answering = passages[0]
     question, slot = rng.choice(asked.questions)
@@ -103,6 +115,18 @@ def _example(rng: random.Random, language: Language, identifier: str) -> Example
     start = context.index(answering.text) + answering.offsets[slot]
     answers = [(answering.values[slot], start)]
     return Example(identifier, "plain", "plain", _substitute(question, answering), context, answers)
+
+
+def _missing_question(rng: random.Random, language: Language, passages: list[Passage]) -> str:
+    """Ask about what is there (a person, say) something that the passages do not tell."""
+    told = {slot.rstrip("2") for passage in passages for slot in passage.values}
+    subject = passages[0]
+    askable = [
+        question
+        for question, slot in language.missing
+        if slot not in told and set(SLOT.findall(question)) <= set(subject.values)
+    ]
+    return _substitute(rng.choice(askable), subject) if askable else ""
 
 
 def _fill(rng: random.Random, template: Template, values: dict[str, list[str]]) -> Passage:
