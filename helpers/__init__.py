@@ -4,8 +4,6 @@ Names are loaded when first used, so that ``import helpers`` takes no time and n
 installed.
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -72,5 +70,6 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-def __dir__() -> list[str]:
+# `list[str]` would stop an old Python here, before it is told that it is too old.
+def __dir__() -> Any:
     return sorted({*globals(), *_HOMES, *_ROOMS})

@@ -19,6 +19,8 @@ from helpers.messages import text
 
 CELL_SECONDS = 600
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+# The kernel's remarks on its own set-up would stand between the progress lines.
+KERNEL_ARGUMENTS = ["--IPKernelApp.log_level=ERROR"]
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -211,7 +213,7 @@ def execute(notebook: NotebookNode, path: Path, status: StatusLine) -> None:
     )
     total = len(_code_cells(notebook))
     status.show(text("cli.run_starting", name=name), name)
-    with client.setup_kernel():
+    with client.setup_kernel(extra_arguments=KERNEL_ARGUMENTS):
         try:
             _execute_cells(client, notebook, lambda n: _show_cell(status, name, n, total))
         except KeyboardInterrupt:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,4 +64,7 @@ def merge(encoder: Path, adapter: Path) -> BertForQuestionAnswering:
     model = BertForQuestionAnswering(AutoConfig.from_pretrained(encoder))
     weights = load_file(encoder / "model.safetensors")
     model.bert.load_state_dict(weights, strict=True)
-    return PeftModel.from_pretrained(model, adapter).merge_and_unload().eval()
+    with warnings.catch_warnings():
+        # peft still asks transformers by a name that transformers renamed.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+        return PeftModel.from_pretrained(model, adapter).merge_and_unload().eval()
