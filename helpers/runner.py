@@ -210,10 +210,11 @@ def execute(notebook: NotebookNode, path: Path, status: StatusLine) -> None:
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
         coalesce_streams=True,
+        extra_arguments=list(KERNEL_ARGUMENTS),
     )
     total = len(_code_cells(notebook))
     status.show(text("cli.run_starting", name=name), name)
-    with client.setup_kernel(extra_arguments=KERNEL_ARGUMENTS):
+    with client.setup_kernel():
         try:
             _execute_cells(client, notebook, lambda n: _show_cell(status, name, n, total))
         except KeyboardInterrupt:
