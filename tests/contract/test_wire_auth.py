@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 import shapes
-from conftest import free_port, token_for, wait_for
+from wire_server import free_port, token_for, wait_for
 
 from helpers.embedded import auth
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import requests
 import shapes
-from conftest import SHARED_FOLDERS, running_server, share
+from wire_server import SHARED_FOLDERS, running_server, share
 
 FILE = "/curso/e5-pt-en/resolve/main/config.json"
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import requests
 import shapes
-from conftest import CONTEXT, QUESTION
 from huggingface_hub import InferenceClient
+from wire_server import CONTEXT, QUESTION
 
 from helpers.embedded import store
 from helpers.question_answering import QuestionAnswerer
