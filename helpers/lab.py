@@ -10,17 +10,22 @@ import time
 import urllib.error
 import urllib.request
 import webbrowser
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.bootstrap import ROOT, StatusLine, child_process
+from helpers.bootstrap import ROOT, StatusLine, child_process, venv_folder
 from helpers.environment import cache_folder
 from helpers.errors import CourseError
 from helpers.messages import text
 
 FIRST_NOTEBOOK = "notebooks/pt/00_comece_aqui.ipynb"
 START_SECONDS = 60
+# Otherwise JupyterLab opens with a question, in English, over the first notebook.
+SETTINGS = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ def main(*, open_browser: bool = True, port: int | None = None, root: Path = ROO
         raise CourseError(text("cli.lab_port_taken", port=port))
     status = StatusLine()
     status.show(text("cli.lab_starting"), "lab")
+    if Path(sys.prefix) == venv_folder(root):
+        _write_settings(Path(sys.prefix))
     log = cache_folder() / "jupyterlab.log"
     environment = os.environ | {"JUPYTER_TOKEN": secrets.token_hex(24)}
     with (
@@ -69,11 +76,19 @@ def main(*, open_browser: bool = True, port: int | None = None, root: Path = ROO
         return _wait_until_stopped(process)
 
 
+def _write_settings(environment: Path) -> None:
+    """Set JupyterLab's defaults in the course's own environment; what the user chose stays."""
+    path = environment / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
+    with suppress(OSError):  # a wish, not a need
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(SETTINGS, indent=2) + "\n", encoding="utf-8")
+
+
 def _command(port: int | None, root: Path) -> list[str]:
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ServerApp.answer_yes=True"),
-        # No question about news and no look-ups: the course also runs without a network.
-        *("--LabApp.news_url=None",),
+        # No look-ups: the course also runs without a network.
+        "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         f"--ServerApp.root_dir={root}",
     ]
