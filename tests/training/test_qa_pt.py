@@ -10,8 +10,10 @@ from training.qa_pt import evaluate, metrics, plain, squad
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
+from safetensors.torch import load_file, save_file  # noqa: E402
+
 from helpers.embedded import store  # noqa: E402
-from training.qa_pt import lora, train  # noqa: E402
+from training.qa_pt import average, lora, train  # noqa: E402
 
 MODEL = "curso/qa-pt"
 
@@ -229,3 +231,25 @@ def test_the_model_answers_plain_questions():
     empty = evaluate.predict(answerer, unanswerable, max_answer_len=30)
     highest_median = sorted(answer["score"] for answer in empty)[len(empty) // 2]
     assert highest_median < result.score / 2
+
+
+def test_average_is_the_mean_of_each_weight(tmp_path):
+    stages = []
+    for number in (1.0, 2.0, 6.0):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        save_file({"a": torch.full((2, 3), number).half()}, folder / average.WEIGHTS)
+        (folder / average.CONFIG).write_text("{}", encoding="utf-8")
+        stages.append(folder)
+    average.average(stages, tmp_path / "mean")
+    mean = load_file(tmp_path / "mean" / average.WEIGHTS)["a"]
+    assert mean.dtype == torch.float16
+    assert mean.tolist() == [[3.0] * 3] * 2
+
+
+def test_average_refuses_adapters_of_another_shape(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        save_file({name: torch.zeros(1)}, tmp_path / name / average.WEIGHTS)
+    with pytest.raises(ValueError, match="same weights"):
+        average.average([tmp_path / "a", tmp_path / "b"], tmp_path / "mean")
