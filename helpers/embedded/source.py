@@ -1,4 +1,4 @@
-"""The version of the embedded server: a hash of the code that it runs."""
+"""The version of the embedded server: a hash of its code and of what its models are made from."""
 
 from __future__ import annotations
 
@@ -7,13 +7,23 @@ import hashlib
 from pathlib import Path
 
 _FOLDER = Path(__file__).parent
+_PATTERNS = ("*.py", "*.toml", "*.md", "*.json", "*.safetensors")
 
 
 @functools.cache
 def version() -> str:
-    """Return 12 hexadecimal digits; after an update they differ, and the server is replaced."""
+    """Return 12 hexadecimal digits; after an update they differ, and the server is replaced.
+
+    A server that lives on keeps its models in memory: without the adapters in the hash, it would
+    go on answering with the model of before.
+    """
     digest = hashlib.sha256()
-    paths = [*_FOLDER.rglob("*.py"), _FOLDER / "catalog.toml"]
-    for path in [*sorted(paths), _FOLDER.parent / "question_answering.py"]:
+    for path in _files():
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _files() -> list[Path]:
+    """Return the files that decide what the server answers."""
+    own = sorted(path for pattern in _PATTERNS for path in _FOLDER.rglob(pattern))
+    return [*own, _FOLDER.parent / "question_answering.py"]

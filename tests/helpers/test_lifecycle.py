@@ -269,3 +269,9 @@ def test_in_the_foreground_it_says_how_to_stop_and_stops(own_cache):
     assert f"http://127.0.0.1:{port}" in output and "Ctrl-C" in output
     assert "Traceback" not in output
     assert process.returncode == 0
+
+
+def test_the_version_covers_the_adapters_and_the_catalog():
+    names = {path.name for path in lifecycle.source._files()}
+    assert {"adapter_model.safetensors", "catalog.toml", "server.py"} <= names
+    assert "question_answering.py" in names
