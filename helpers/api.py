@@ -327,7 +327,7 @@ class InferenceSession:
             return False
         from helpers.embedded.lifecycle import ensure_server
 
-        self.base_url = ensure_server().url.rstrip("/")
+        self.base_url = ensure_server(replace=False).url.rstrip("/")
         embedded_urls.add(self.base_url)
         return True
 

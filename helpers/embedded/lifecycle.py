@@ -71,7 +71,9 @@ class ServerStatus:
     loaded: tuple[str, ...]
 
 
-def ensure_server(timeout: float = 10, *, idle_seconds: float | None = None) -> Server:
+def ensure_server(
+    timeout: float = 10, *, idle_seconds: float | None = None, replace: bool = True
+) -> Server:
     """Return this user's server, starting it if it is not running.
 
     Safe to call from several processes at once: one starts the server, the others find it. After
@@ -81,6 +83,8 @@ def ensure_server(timeout: float = 10, *, idle_seconds: float | None = None) -> 
         timeout: Seconds to wait for it to answer.
         idle_seconds: How long a server that is started now stays without requests; by default
             ``$COURSE_SERVER_IDLE`` or 15 minutes.
+        replace: Whether a running server of another version gives way. A notebook that was open
+            before an update must not ask for this: it would undo what a newer one has started.
 
     Raises:
         CourseError: It did not start; the sentence says where to look.
@@ -103,6 +107,14 @@ def _patient_status(timeout: float) -> ServerStatus | None:
         time.sleep(POLL_SECONDS)
         found = status()
     return found
+
+
+def _running(replace: bool) -> Server | None:
+    """Return the server that runs, unless it is of another version and is to be replaced."""
+    found = status()
+    if found is None or (replace and found.version != source.version()):
+        return None
+    return Server(found.url, found.port, found.pid)
 
 
 def status() -> ServerStatus | None:
@@ -180,7 +192,7 @@ def _watch(port: int, interval: float) -> None:
         if _health(port) is None:
             # The next heartbeat tries again; a notebook that calls the server sees the reason.
             with suppress(CourseError, OSError):
-                ensure_server()
+                ensure_server(replace=False)
 
 
 # --- starting ---------------------------------------------------------------------------------

@@ -183,6 +183,15 @@ def test_a_server_of_older_code_is_replaced(own_cache, monkeypatch):
     _wait(lambda: not psutil.pid_exists(old.pid) or psutil.Process(old.pid).status() == "zombie")
 
 
+def test_a_notebook_from_before_an_update_keeps_the_newer_server(own_cache, monkeypatch):
+    newer = lifecycle.ensure_server()
+    monkeypatch.setattr(lifecycle.source, "version", lambda: "antiga")
+    assert lifecycle.ensure_server(replace=False) == newer
+    lifecycle.keep_alive(newer, interval=0.1)
+    time.sleep(0.5)
+    assert lifecycle.status().pid == newer.pid
+
+
 def test_stop(own_cache):
     assert not lifecycle.stop_server()
     server = lifecycle.ensure_server()
