@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from helpers.embedded import auth, source
 from helpers.environment import cache_folder
@@ -90,13 +90,18 @@ def ensure_server(
         CourseError: It did not start; the sentence says where to look.
     """
     found = status()
-    if found is None or found.version != source.version():
+    if not _will_do(found, replace):
         with _starting_lock(timeout):
             found = _patient_status(timeout)
-            if found is None or found.version != source.version():
+            if not _will_do(found, replace):
                 stop_server()
                 return _start(timeout, _idle_seconds(idle_seconds))
     return Server(found.url, found.port, found.pid)
+
+
+def _will_do(found: ServerStatus | None, replace: bool) -> TypeGuard[ServerStatus]:
+    """Whether a running server may stay, though it be of another version."""
+    return found is not None and (not replace or found.version == source.version())
 
 
 def _patient_status(timeout: float) -> ServerStatus | None:
@@ -107,14 +112,6 @@ def _patient_status(timeout: float) -> ServerStatus | None:
         time.sleep(POLL_SECONDS)
         found = status()
     return found
-
-
-def _running(replace: bool) -> Server | None:
-    """Return the server that runs, unless it is of another version and is to be replaced."""
-    found = status()
-    if found is None or (replace and found.version != source.version()):
-        return None
-    return Server(found.url, found.port, found.pid)
 
 
 def status() -> ServerStatus | None:
