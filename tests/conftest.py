@@ -1,10 +1,16 @@
 """What all tests share: the embedded world, no network, and GPU tests only where there is one."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
+
+# A runner started in the background by a shell ignores Ctrl-C, and so would every child of it:
+# the tests that interrupt a command need what a terminal has.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NETWORK_DENIED = Path(__file__).parent / "network_denied"
 
