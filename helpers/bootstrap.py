@@ -27,7 +27,6 @@ from helpers.errors import CourseError
 from helpers.messages import text
 
 ROOT = Path(__file__).resolve().parent.parent
-MINIMUM_PYTHON = (3, 11)
 SPACE_NEEDED = 3 * 1000**3  # bytes: what is installed takes 1.9 GB, the downloads the rest
 STAMP = "course-stamp.json"
 LOG = "course-pip.log"
