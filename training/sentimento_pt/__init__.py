@@ -1,0 +1,1 @@
+"""The sentiment adapter ``curso/sentimento-pt``: data, training and evaluation."""
