@@ -1,6 +1,6 @@
-"""What the embedded models are made of: ``catalog.toml``, read into frozen records.
+"""What the embedded repositories are made of: ``catalog.toml``, read into frozen records.
 
-Standard library only, so that the command line can list the models before anything is installed.
+Standard library only, so that the command line can list them before anything is installed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from helpers.errors import CourseError
 from helpers.messages import text
 
 FOLDER = Path(__file__).parent
+
+KINDS = ("model", "dataset", "space")
 
 
 @dataclass(frozen=True)
@@ -63,19 +65,21 @@ class File:
 
 @dataclass(frozen=True)
 class Repository:
-    """An embedded model, as the local Hub offers it.
+    """An embedded model, dataset or space, as the local Hub offers it.
 
     Attributes:
-        id: ``namespace/name``.
+        id: ``namespace/name``; no two repositories share one, of whatever kind.
         task: The Hub's name for the task, such as ``question-answering``.
         recipe: Module of ``helpers.embedded.recipes`` that builds it.
         licence: SPDX identifier in lower case, of the weights.
-        card: Path of the model card, copied to ``README.md``.
+        card: Path of the card, copied to ``README.md``.
         size: Approximate bytes of the built folder.
         last_modified: When its contents last changed, fixed in the catalog.
         files: What is taken from packages; given to the recipe in this order.
         needs: Ids of the repositories whose folders are given to the recipe, after the files.
         adapter: Folder of a course-trained adapter that the recipe merges, or ``None``.
+        source: Folder that the course wrote, given to the recipe last; ``None`` if there is none.
+        kind: ``model``, ``dataset`` or ``space``.
     """
 
     id: str
@@ -88,6 +92,13 @@ class Repository:
     files: tuple[File, ...] = ()
     needs: tuple[str, ...] = ()
     adapter: Path | None = None
+    source: Path | None = None
+    kind: str = "model"
+
+    def __post_init__(self) -> None:
+        """Refuse a kind that the Hub does not have."""
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.id}: kind {self.kind!r} is none of {KINDS}")
 
 
 @dataclass(frozen=True)
@@ -117,7 +128,7 @@ def catalog() -> Catalog:
 
 
 def repositories() -> list[Repository]:
-    """Return every embedded model, in the catalog's order."""
+    """Return every embedded repository, in the catalog's order."""
     return list(catalog().repositories.values())
 
 
@@ -133,6 +144,7 @@ def load(path: Path) -> Catalog:
     Raises:
         KeyError: A file names a package that the catalog does not have.
         TypeError: An entry lacks a field or has an unknown one.
+        ValueError: A repository is of an unknown kind.
     """
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     packages = {entry["name"]: Package(**entry) for entry in data["package"]}
@@ -144,11 +156,12 @@ def _repository(entry: dict[str, Any], packages: dict[str, Package], folder: Pat
     files = (
         File(**{**file, "package": packages[file["package"]]}) for file in entry.pop("files", ())
     )
-    adapter = entry.pop("adapter", None)
+    paths = {
+        name: folder / entry.pop(name) for name in ("card", "adapter", "source") if name in entry
+    }
     return Repository(
         files=tuple(files),
         needs=tuple(entry.pop("needs", ())),
-        card=folder / entry.pop("card"),
-        adapter=folder / adapter if adapter else None,
+        **paths,
         **entry,
     )

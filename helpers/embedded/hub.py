@@ -27,7 +27,7 @@ from starlette.routing import Route
 
 from helpers.embedded import store
 from helpers.embedded.catalog import Repository, catalog
-from helpers.embedded.inference import PROVIDER_TASKS, SERVED_TASKS
+from helpers.embedded.tasks import PROVIDER_TASKS, SERVED_TASKS
 from helpers.embedded.wire import WireError, read_json
 from helpers.embedded.workers import Builder
 from helpers.errors import CourseError

@@ -24,6 +24,7 @@ def version() -> str:
 
 
 def _files() -> list[Path]:
-    """Return the files that decide what the server answers."""
+    """Return the files that decide what the server answers, those of the rooms it uses too."""
     own = sorted(path for pattern in _PATTERNS for path in _FOLDER.rglob(pattern))
-    return [*own, _FOLDER.parent / "question_answering.py"]
+    package = _FOLDER.parent
+    return [*own, *sorted(package.glob("*.py")), *sorted(package.glob("architectures/*.py"))]

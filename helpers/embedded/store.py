@@ -1,4 +1,4 @@
-"""The built models: one folder per repository, complete or absent, never in between.
+"""The built repositories: one folder each, complete or absent, never in between.
 
 A repository is built in a scratch folder under a lock between processes, described by a manifest,
 flushed to disk and only then renamed into place. Whoever kills the process half-way leaves scratch
@@ -171,7 +171,7 @@ def _summary(repository: Repository) -> dict[str, Any]:
 
 
 def _folder(repository: Repository) -> Path:
-    return cache_folder().joinpath("models", *repository.id.split("/"))
+    return cache_folder().joinpath(f"{repository.kind}s", *repository.id.split("/"))
 
 
 def _scratch(repository: Repository) -> Path:
@@ -221,6 +221,7 @@ def _fingerprint(repository: Repository) -> str:
         f"last_modified {repository.last_modified.isoformat()}",
         *(f"file {file.sha256}" for file in repository.files),
         *(f"text {path.name} {file_sha256(path)}" for path in _course_files(repository)),
+        *(f"source {name} {file_sha256(path)}" for name, path in _source_files(repository)),
         *(f"needs {_fingerprint(catalog().repository(needed))}" for needed in repository.needs),
     ]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -232,6 +233,15 @@ def _course_files(repository: Repository) -> list[Path]:
     names = ("adapter_config.json", "*.safetensors")
     weights = sorted(path for name in names for path in adapter.glob(name)) if adapter else []
     return [repository.card, *weights]
+
+
+def _source_files(repository: Repository) -> list[tuple[str, Path]]:
+    """Return the files of the folder that the course wrote, each with its path inside it."""
+    source = repository.source
+    if source is None:
+        return []
+    files = sorted(path for path in source.rglob("*") if path.is_file())
+    return [(path.relative_to(source).as_posix(), path) for path in files]
 
 
 def _recipe(repository: Repository) -> Any:
@@ -252,7 +262,8 @@ def _build(repository: Repository, needs: list[Path], report: Progress) -> None:
         sources = [member(file, report, scratch) for file in repository.files]
         stage = text("store.stage_build", repo_id=repository.id)
         with _watching(target, stage, repository.size, report):
-            _run_recipe(repository, [*sources, *needs], target)
+            written = [repository.source] if repository.source else []
+            _run_recipe(repository, [*sources, *needs, *written], target)
             shutil.copyfile(repository.card, target / "README.md")
             _seal(repository, target)
         _discard(_folder(repository), scratch)

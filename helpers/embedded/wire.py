@@ -12,6 +12,12 @@ from starlette.responses import JSONResponse, Response
 TEXT_BODY_LIMIT = 2 * 1024 * 1024
 """Bytes accepted in a request that carries text; a longer one is answered 413."""
 
+MEDIA_BODY_LIMIT = 16 * 1024 * 1024
+"""Bytes accepted of a picture or a recording."""
+
+MEDIA_JSON_LIMIT = 4 * (MEDIA_BODY_LIMIT // 3) + 64 * 1024
+"""The same in base64, and the parameters beside it."""
+
 _DRAIN_LIMIT = 32 * 1024 * 1024
 """Bytes read and dropped before a 413, so that a client still sending sees the answer."""
 

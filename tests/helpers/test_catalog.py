@@ -2,13 +2,14 @@ import re
 from datetime import timedelta
 
 import pytest
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, RepoCard
 
 from helpers.embedded.catalog import catalog, repositories
 from helpers.errors import CourseError
 
 PACKAGES = list(catalog().packages.values())
-LICENCES = {"mit", "apache-2.0", "cc-by-sa-4.0"}
+LICENCES = {"mit", "apache-2.0", "bsd-3-clause", "cc-by-4.0", "cc-by-sa-4.0", "mpl-2.0", "other"}
+MODELS = [repository for repository in repositories() if repository.kind == "model"]
 
 
 def ids(item):
@@ -28,7 +29,7 @@ def test_package_is_pinned(package):
 @pytest.mark.parametrize("repository", repositories(), ids=ids)
 def test_repository_is_well_described(repository):
     assert re.fullmatch(r"curso/[a-z0-9.-]+", repository.id)
-    assert repository.files or repository.needs
+    assert repository.files or repository.needs or repository.source
     assert all(re.fullmatch(r"[0-9a-f]{64}", file.sha256) for file in repository.files)
     assert repository.licence in LICENCES
     assert repository.last_modified.utcoffset() == timedelta(0)
@@ -36,13 +37,18 @@ def test_repository_is_well_described(repository):
     assert all(earlier.index(n) < earlier.index(repository.id) for n in repository.needs)
 
 
-@pytest.mark.parametrize("repository", repositories(), ids=ids)
-def test_card_says_what_the_catalog_says(repository):
+@pytest.mark.parametrize("repository", MODELS, ids=ids)
+def test_model_card_has_what_the_hub_reads(repository):
     card = ModelCard.load(repository.card)
-    assert card.data.license == repository.licence
     assert card.data.pipeline_tag == repository.task
     assert card.data.library_name == "transformers"
     assert card.data.base_model and card.data.language and card.data.tags
+
+
+@pytest.mark.parametrize("repository", repositories(), ids=ids)
+def test_card_says_what_the_catalog_says(repository):
+    card = RepoCard.load(repository.card)
+    assert card.data.license == repository.licence
     assert repository.id in card.text
     assert card.text.count("```") % 2 == 0
     for file in repository.files:
