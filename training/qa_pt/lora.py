@@ -9,6 +9,7 @@ ever forming that of ``W``. The result is saved as ``peft`` itself would save it
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,25 @@ from torch.nn import functional
 TARGETS = ["query", "key", "value", "dense"]
 PREFIX = "base_model.model."
 WEIGHTS = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is trained as a whole on top of the adapted encoder.
+
+    Attributes:
+        modules: Names of the modules. Linear layers inside them get no update of low rank.
+        task_type: The name that ``peft`` gives to the task.
+        excluded: Names of linear layers that end like one of ``TARGETS`` but lie in ``modules``.
+    """
+
+    modules: tuple[str, ...]
+    task_type: str
+    excluded: tuple[str, ...] = ()
+
+
+QUESTION_ANSWERING = Head(("qa_outputs",), "QUESTION_ANS")
+CLASSIFICATION = Head(("bert.pooler", "classifier"), "SEQ_CLS", ("bert.pooler.dense",))
 
 
 class _MergedLinear(torch.autograd.Function):
@@ -96,18 +116,21 @@ def share_dropout(model: nn.Module, share: float) -> None:
             parent.dropout = SharedDropout(share)
 
 
-def add_lora(model: nn.Module, rank: int, alpha: int) -> None:
-    """Freeze a ``BertForQuestionAnswering`` and adapt its encoder in place.
+def add_lora(model: nn.Module, rank: int, alpha: int, head: Head = QUESTION_ANSWERING) -> None:
+    """Freeze a BERT model with a head and adapt its encoder in place.
 
-    All goes to bfloat16 but what is trained: the updates and the head ``qa_outputs`` (float32).
+    All goes to bfloat16 but what is trained: the updates and the head (float32).
 
     Args:
         model: The model.
         rank: Rank of the updates.
         alpha: Their scale is ``alpha / rank``.
+        head: What is trained as a whole.
     """
     model.requires_grad_(False)
-    for parent in list(model.modules()):
+    for path, parent in list(model.named_modules()):
+        if path in head.modules:
+            continue
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Linear) and name in TARGETS:
                 setattr(parent, name, LoraLinear(child, rank, alpha))
@@ -115,11 +138,14 @@ def add_lora(model: nn.Module, rank: int, alpha: int) -> None:
     for module in model.modules():
         if isinstance(module, LoraLinear):
             module.a.data, module.b.data = module.a.data.float(), module.b.data.float()
-    head = model.get_submodule("qa_outputs").float().requires_grad_(True)
-    head.register_forward_pre_hook(lambda _, inputs: (inputs[0].float(),))
+    for name in head.modules:
+        module = model.get_submodule(name).float().requires_grad_(True)
+        module.register_forward_pre_hook(lambda _, inputs: (inputs[0].float(),))
 
 
-def save_adapter(model: nn.Module, target: Path, rank: int, alpha: int) -> None:
+def save_adapter(
+    model: nn.Module, target: Path, rank: int, alpha: int, head: Head = QUESTION_ANSWERING
+) -> None:
     """Save what was trained as a ``peft`` adapter in float16.
 
     Args:
@@ -127,57 +153,63 @@ def save_adapter(model: nn.Module, target: Path, rank: int, alpha: int) -> None:
         target: Existing folder; gets ``adapter_config.json`` and ``adapter_model.safetensors``.
         rank: As given to :func:`add_lora`.
         alpha: As given to :func:`add_lora`.
+        head: As given to :func:`add_lora`.
     """
     from safetensors.torch import save_file
 
-    trained = _trained(model).items()
+    trained = _trained(model, head).items()
     halves = {name: tensor.detach().half().contiguous() for name, tensor in trained}
     save_file(halves, target / WEIGHTS, metadata={"format": "pt"})
-    config = json.dumps(_config(rank, alpha), indent=2)
+    config = json.dumps(_config(rank, alpha, head), indent=2)
     (target / "adapter_config.json").write_text(config + "\n", encoding="utf-8")
 
 
-def load_adapter(model: nn.Module, source: Path) -> None:
+def load_adapter(model: nn.Module, source: Path, head: Head = QUESTION_ANSWERING) -> None:
     """Go on from a saved adapter.
 
     Args:
         model: Model prepared by :func:`add_lora` with the rank and alpha of the adapter.
         source: Folder that :func:`save_adapter` wrote to.
+        head: As given to :func:`add_lora`.
 
     Raises:
         ValueError: The adapter does not fit the model.
     """
     from safetensors.torch import load_file
 
-    saved, trained = load_file(source / WEIGHTS), _trained(model)
+    saved, trained = load_file(source / WEIGHTS), _trained(model, head)
     if {k: v.shape for k, v in saved.items()} != {k: v.shape for k, v in trained.items()}:
         raise ValueError(f"The adapter in {source} does not fit: is its rank another?")
     for name, parameter in trained.items():
         parameter.data.copy_(saved[name])
 
 
-def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
+def _trained(model: nn.Module, head: Head) -> dict[str, nn.Parameter]:
     """Return the trained parameters under the names that ``peft`` gives them."""
     parameters = {}
     for name, module in model.named_modules():
         if isinstance(module, LoraLinear):
             parameters[f"{PREFIX}{name}.lora_A.weight"] = module.a
             parameters[f"{PREFIX}{name}.lora_B.weight"] = module.b
-    for name, parameter in model.get_submodule("qa_outputs").named_parameters():
-        parameters[f"{PREFIX}qa_outputs.{name}"] = parameter
+    for path in head.modules:
+        for name, parameter in model.get_submodule(path).named_parameters():
+            parameters[f"{PREFIX}{path}.{name}"] = parameter
     return parameters
 
 
-def _config(rank: int, alpha: int) -> dict[str, Any]:
-    return {
+def _config(rank: int, alpha: int, head: Head) -> dict[str, Any]:
+    config = {
         "base_model_name_or_path": "curso/e5-pt-en",
         "bias": "none",
         "inference_mode": True,
         "lora_alpha": alpha,
         "lora_dropout": 0.0,
-        "modules_to_save": ["qa_outputs"],
+        "modules_to_save": [path.split(".")[-1] for path in head.modules],
         "peft_type": "LORA",
         "r": rank,
         "target_modules": TARGETS,
-        "task_type": "QUESTION_ANS",
+        "task_type": head.task_type,
     }
+    if head.excluded:
+        config["exclude_modules"] = list(head.excluded)
+    return config
