@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import statistics
 import sys
 import time
@@ -111,6 +112,41 @@ def peak_memory_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # kibibytes, except on a Mac
+
+
+def weights_memory_bytes(load: Callable[[], Any]) -> int:
+    """Measure how much memory a model's weights take in this process.
+
+    The model is loaded twice and the second time is measured, with the first still there: the
+    first also imports code, and what it would free could be used again unseen. Weights that come
+    straight from a safetensors file enter memory only when read, so they are read.
+
+    Args:
+        load: returns the model, as in ``lambda: AutoModel.from_pretrained(...)``.
+
+    Returns:
+        How many bytes this process holds more with the second model than without it.
+    """
+    first = _loaded_whole(load)
+    before = _resident_bytes()
+    second = _loaded_whole(load)
+    grown = _resident_bytes() - before
+    del first, second
+    return grown
+
+
+def _loaded_whole(load: Callable[[], Any]) -> Any:
+    model = load()
+    for weights in model.parameters():
+        weights.sum()
+    return model
+
+
+def _resident_bytes() -> int:
+    import psutil
+
+    gc.collect()
+    return int(psutil.Process().memory_info().rss)
 
 
 def _quantile(ordered: list[float], share: float) -> float:

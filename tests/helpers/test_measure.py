@@ -58,3 +58,17 @@ def test_peak_memory_grows_with_what_is_held():
     )
     before, after = map(int, result.stdout.split())
     assert 5e6 < before < 2e8 and 70e6 < after - before < 120e6
+
+
+def test_memory_of_weights_is_their_size(tmp_path):
+    from safetensors.torch import load_file, save_file
+    from torch import nn, ones
+
+    save_file({"weight": ones(4096, 4096)}, tmp_path / "model.safetensors")
+
+    def load():
+        model = nn.Linear(4096, 4096, bias=False)
+        model.load_state_dict(load_file(tmp_path / "model.safetensors"), assign=True)
+        return model
+
+    assert measure.weights_memory_bytes(load) == pytest.approx(4096 * 4096 * 4, rel=0.05)
