@@ -29,6 +29,7 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from helpers.embedded import auth, chat, faults, hub, inference, store
+from helpers.embedded.catalog import catalog
 from helpers.embedded.lifecycle import COURSE, DEFAULT_PORT, EXIT_PORT_TAKEN, HOST, record_path
 from helpers.embedded.source import version
 from helpers.embedded.wire import WireError, wire_error
@@ -208,7 +209,7 @@ def _client_id(request: Request) -> str:
 
 async def front_page(request: Request) -> Response:
     """Say what this is, to someone who opens the address in a browser."""
-    lines = [f"- {repo_id}" for repo_id in hub.catalog().repositories]
+    lines = [f"- {repo_id}" for repo_id in catalog().repositories]
     page = text("server.front_page", models="\n".join(lines))
     return PlainTextResponse(page)
 
