@@ -28,7 +28,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from helpers.embedded import auth, chat, faults, hub, inference, store
+from helpers.embedded import auth, chat, faults, hub, inference, store, viewer
 from helpers.embedded.catalog import catalog
 from helpers.embedded.lifecycle import COURSE, DEFAULT_PORT, EXIT_PORT_TAKEN, HOST, record_path
 from helpers.embedded.source import version
@@ -155,7 +155,7 @@ def _routes() -> list[Route]:
         Route(f"{model}/v1/chat/completions", _called(chat.complete), methods=post),
         Route(f"{model}/pipeline/{{task}}", _called(inference.infer), methods=post),
         Route(model, _called(inference.infer), methods=post),
-        *(_public(route) for route in hub.routes()),
+        *(_public(route) for route in [*hub.routes(), *viewer.routes()]),
     ]
 
 
