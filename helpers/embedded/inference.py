@@ -104,7 +104,7 @@ def served_repository_tasks(model_id: str) -> tuple[str, ...]:
         WireError: 404, there is no such model.
     """
     repository = catalog().repositories.get(model_id)
-    if repository is None:
+    if repository is None or repository.kind != "model":
         raise WireError(404, f"Model {model_id} does not exist")
     return SERVED_TASKS.get(repository.task, ())
 
