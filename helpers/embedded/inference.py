@@ -104,9 +104,9 @@ def served_repository_tasks(model_id: str) -> tuple[str, ...]:
         WireError: 404, there is no such model.
     """
     repository = catalog().repositories.get(model_id)
-    if repository is None or repository.kind != "model":
+    if repository is None:
         raise WireError(404, f"Model {model_id} does not exist")
-    return SERVED_TASKS.get(repository.task, ())
+    return SERVED_TASKS.get(repository.task, ()) if repository.kind == "model" else ()
 
 
 def _handler(model_id: str, task: str | None) -> Handler:
