@@ -1,4 +1,4 @@
-"""The picture of the two worlds, drawn for the course that is running."""
+"""Pictures drawn by the course: the two worlds, and the map of the platform."""
 
 from __future__ import annotations
 
@@ -47,6 +47,29 @@ def worlds(course: Course) -> Diagram:
     headings = _heading(395, "here") + _heading(615, "internet")
     rows = _row(_TOP, "hub", course.hub) + _row(_BOTTOM, "api", course.api)
     return Diagram(_svg(_notebook(), headings, rows, title=description), description)
+
+
+def platform() -> Diagram:
+    """Draw what the platform is made of: what people share, how they reach it, where they talk."""
+    description = text("diagram.platform_description")
+    parts = []
+    for row, (heading, places) in enumerate(_PLATFORM.items()):
+        top = 34 + row * 80
+        parts.append(_lines(80, top + 32, (text(f"diagram.{heading}"), 15, _ACTIVE)))
+        for column, place in enumerate(places):
+            left = 160 + column * 188
+            name, detail = text(f"diagram.{place}"), text(f"diagram.{place}_detail")
+            parts.append(_box(left, top, 176, 62, _INK))
+            parts.append(_lines(left + 88, top + 27, (name, 15, _INK), (detail, 12, _QUIET)))
+    return Diagram(_svg(*parts, title=description), description)
+
+
+_PLATFORM = {
+    "shared": ("models", "datasets", "spaces"),
+    "reached": ("libraries", "providers", "enterprise"),
+    "talked": ("documentation", "forum", "courses"),
+}
+"""The map's rows: what is shared, how it is reached, where it is talked about."""
 
 
 def _notebook() -> str:

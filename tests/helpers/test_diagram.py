@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from helpers.diagram import worlds
+from helpers.diagram import _PLATFORM, platform, worlds
 from helpers.messages import text
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -47,3 +47,12 @@ def test_everything_is_inside_the_picture():
     for box in root.iter(f"{SVG}rect"):
         assert float(box.get("x", 0)) + float(box.get("width")) <= width
         assert float(box.get("y", 0)) + float(box.get("height")) <= height
+
+
+def test_the_map_names_every_place_in_the_picture_and_in_words():
+    drawing = platform()
+    for row in _PLATFORM.values():
+        for place in row:
+            assert f">{text(f'diagram.{place}')}<" in drawing.svg
+    for words in ("modelos", "conjuntos de dados", "Spaces", "fórum", "documentação", "empresas"):
+        assert words in repr(drawing)
