@@ -9,11 +9,21 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from helpers import tokens
+from helpers import architectures, tokens
 from helpers.display import number, table
-from helpers.environment import HUB_URL, Environment, hub_is_reachable, inspect
+from helpers.environment import (
+    HUB_URL,
+    VIEWER_URL,
+    Environment,
+    hub_is_reachable,
+    inspect,
+    server_address,
+    server_answers,
+)
 from helpers.errors import CourseError
 from helpers.messages import text
 from helpers.tokens import Token
@@ -30,6 +40,19 @@ MODES = ("auto", "hub", "embedded")
 CLIENT_ID = "aula"
 FAULTS_CLIENT_ID = "laboratorio"
 QUESTION_ANSWERING = "question-answering"
+SERVER_VARIABLE = "COURSE_SERVER"
+SERVER_TOKEN_VARIABLE = "COURSE_TOKEN"
+
+# Answered at `/pipeline/{task}` wherever the model is: the Hub lists such models under either task.
+PIPELINE_TASKS = ("feature-extraction", "sentence-similarity")
+
+# The course's own datasets, by what they hold.
+DATASETS = {
+    "perguntas": "curso/perguntas-pt",
+    "avaliacoes": "curso/avaliacoes-pt",
+    "imagens": "curso/imagens",
+    "falas": "curso/falas",
+}
 
 # What makes libraries quiet; each is read when its library is imported.
 QUIET = {
@@ -64,6 +87,7 @@ class Course:
         api_base: the API's address.
         token: what ``api_base`` recognises us by.
         token_source: where it came from, in words.
+        in_class: whether the embedded Hub and API are a teacher's server, on another machine.
     """
 
     environment: Environment
@@ -74,6 +98,7 @@ class Course:
     token: Token | None
     token_source: str
     notes: tuple[str, ...] = field(default=(), repr=False)
+    in_class: bool = False
 
     @property
     def device(self) -> str:
@@ -90,6 +115,11 @@ class Course:
         """The chat API's address, for ``OpenAI(base_url=...)``."""
         return f"{self.api_base}/v1"
 
+    @property
+    def viewer_url(self) -> str:
+        """The address of the dataset viewer of this course's Hub: ``{viewer_url}/rows?...``."""
+        return f"{self.hub_url}/datasets-server" if self.hub == "embedded" else VIEWER_URL
+
     def model(self, task: str, where: str = "local") -> str:
         """Return the id of the course's model for a task.
 
@@ -105,7 +135,7 @@ class Course:
         choice = self._choice(task)
         world = self._world(where)
         if world == "embedded":
-            return _built(choice.embedded_id, task)
+            return self._embedded(choice.embedded_id, task)
         return choice.api_id if where == "api" else choice.hub_id
 
     def revision(self, task: str, where: str = "local") -> str:
@@ -123,12 +153,40 @@ class Course:
     def api_url(self, task_or_model: str) -> str:
         """Return the address that answers for a model.
 
+        Where a model answers for several tasks, the address of one that is not its first ends
+        with ``/pipeline/`` and the task.
+
         Args:
             task_or_model: a task, such as ``"question-answering"``, or a model's id.
         """
-        is_id = "/" in task_or_model
-        model = task_or_model if is_id else self.model(task_or_model, where="api")
-        return f"{self.api_base}/hf-inference/models/{model}"
+        models = f"{self.api_base}/hf-inference/models"
+        if "/" in task_or_model:
+            return f"{models}/{task_or_model}"
+        model = self.model(task_or_model, where="api")
+        task = self._choice(task_or_model).hub_task
+        is_second = self.api == "embedded" and task != _first_task(model)
+        suffix = f"/pipeline/{task}" if task in PIPELINE_TASKS or is_second else ""
+        return f"{models}/{model}{suffix}"
+
+    def dataset(self, name: str) -> str:
+        """Return what ``load_dataset`` takes for one of the course's own datasets.
+
+        Args:
+            name: ``"perguntas"``, ``"avaliacoes"``, ``"imagens"`` or ``"falas"``.
+
+        Returns:
+            Its id on the embedded Hub. The real Hub does not have them: there it is the path of a
+            folder on this machine, where the dataset is built first.
+
+        Raises:
+            CourseError: if the course has no such dataset.
+        """
+        if name not in DATASETS:
+            raise CourseError(text("setup.no_dataset", name=name, names=", ".join(DATASETS)))
+        if self.in_class:
+            return DATASETS[name]
+        folder = _ensure(DATASETS[name])
+        return DATASETS[name] if self.hub == "embedded" else str(folder)
 
     def session(self, **options: Any) -> InferenceSession:
         """Return a client for the API, with this course's address and token.
@@ -142,6 +200,14 @@ class Course:
 
     def __repr__(self) -> str:
         return f"Course(hub={self.hub!r}, api={self.api!r}, device={self.device!r})"
+
+    def _embedded(self, embedded_id: str | None, task: str) -> str:
+        """Return an embedded model's id once its files are there, here or at the teacher's."""
+        if embedded_id is None:
+            raise CourseError(text("setup.no_embedded_model", task=task))
+        if not self.in_class:
+            _ensure(embedded_id)
+        return embedded_id
 
     def _choice(self, task: str) -> ModelChoice:
         from helpers.models import pick
@@ -198,11 +264,14 @@ class FaultLab:
     def _call(self, method: str, body: dict[str, Any] | None = None) -> None:
         import requests
 
-        from helpers.api import read_error
+        from helpers.api import embedded_urls, read_error
 
         try:
             response = self._send(method, body)
-        except requests.ConnectionError:  # the server is gone: bring it back, once
+        except requests.ConnectionError:
+            if self.base_url not in embedded_urls:  # a teacher's server is not ours to start
+                raise CourseError(text("setup.class_unreachable", url=self.base_url)) from None
+            # Ours is gone: bring it back, once.
             self._move_to(_embedded_server().url.rstrip("/"))
             response = self._send(method, body)
         if not response.ok:
@@ -221,7 +290,9 @@ class FaultLab:
         self.url = f"{base_url}/hf-inference/models/{self.model}"
 
 
-def setup(*, mode: str | None = None, token: str | None = None) -> Course:
+def setup(
+    *, mode: str | None = None, token: str | None = None, server: str | None = None
+) -> Course:
     """Prepare a notebook: choose where models and answers come from, and show it in a table.
 
     Args:
@@ -229,7 +300,10 @@ def setup(*, mode: str | None = None, token: str | None = None) -> Course:
             it answers); by default the environment variable ``COURSE_MODE``, or ``"auto"``.
         token: ``"colab"`` reads Colab's secret, ``"prompt"`` asks; by default the environment and
             the file of ``hf auth login`` are searched. A token itself is taken too, but one does
-            not write it in a notebook.
+            not write it in a notebook. With a class server it is the class's token.
+        server: the address of a teacher's ``python -m helpers serve --class``, by default the
+            environment variable ``COURSE_SERVER`` (and ``COURSE_TOKEN``): models and answers come
+            from there, and nothing is started or built on this machine.
 
     Raises:
         CourseError: if the choice cannot be followed; the sentence says what to do.
@@ -238,7 +312,8 @@ def setup(*, mode: str | None = None, token: str | None = None) -> Course:
     _install_error_handler()
     _be_quiet()
     _share_processors()
-    course = _choose(_mode(mode), token)
+    architectures.register()
+    course = _choose(_mode(mode), token, server)
     _point_libraries_at(course)
     _current = course
     _show(course)
@@ -251,15 +326,19 @@ def current() -> Course:
     if _current is None:
         _be_quiet()
         _share_processors()
-        _current = _choose(_mode(None), None)
+        architectures.register()
+        _current = _choose(_mode(None), None, None)
         _point_libraries_at(_current)
     return _current
 
 
 def fault_lab() -> FaultLab:
-    """Return the laboratory of failures; works in both worlds."""
+    """Return the laboratory of failures; works in both worlds, and in class."""
+    course = current()
+    model = course._embedded(course._choice(QUESTION_ANSWERING).embedded_id, QUESTION_ANSWERING)
+    if course.in_class and course.token is not None:
+        return FaultLab(course.api_base, course.token, model)
     server = _embedded_server()
-    model = _built(current()._choice(QUESTION_ANSWERING).embedded_id, QUESTION_ANSWERING)
     return FaultLab(server.url.rstrip("/"), _client_token(FAULTS_CLIENT_ID), model)
 
 
@@ -273,14 +352,19 @@ def _mode(chosen: str | None) -> str:
     return mode
 
 
-def _choose(mode: str, source: str | None) -> Course:
+def _choose(mode: str, source: str | None, server: str | None) -> Course:
     environment = inspect()
+    address = server or os.environ.get(SERVER_VARIABLE, "").strip()
+    if address and (server or mode != "hub"):
+        return _class_course(environment, address, source)
     notes = []
     if environment.where == "colab" and environment.device == "cpu":
         notes.append(text("setup.note_colab_cpu"))
     in_hub = mode == "hub" or (mode == "auto" and hub_is_reachable())
     if mode == "auto" and not in_hub:
         notes.append(text("setup.note_no_hub"))
+    if in_hub:
+        notes.append(text("setup.note_datasets"))
     token, where = _find_token(source, needed=in_hub)
     if in_hub and token is not None:
         return Course(environment, "hub", "hub", HUB_URL, ROUTER_URL, token, where, tuple(notes))
@@ -296,6 +380,27 @@ def _choose(mode: str, source: str | None) -> Course:
         token=_client_token(CLIENT_ID),
         token_source=text("setup.token_embedded"),
         notes=tuple(notes),
+    )
+
+
+def _class_course(environment: Environment, server: str, given: str | None) -> Course:
+    """Use a teacher's server as the embedded Hub and API."""
+    url = server_address(server)
+    found = (given or os.environ.get(SERVER_TOKEN_VARIABLE) or "").strip()
+    if not found:
+        raise CourseError(text("setup.class_no_token", url=url))
+    answer = server_answers(url, found)
+    if answer is not True:
+        raise CourseError(text(f"setup.class_{answer}", url=url))
+    return Course(
+        environment,
+        hub="embedded",
+        api="embedded",
+        hub_url=url,
+        api_base=url,
+        token=Token(found),
+        token_source=text("setup.token_class" if given else "setup.token_class_variable"),
+        in_class=True,
     )
 
 
@@ -337,14 +442,18 @@ def _client_token(client_id: str) -> Token:
     return Token(client_token(client_id))
 
 
-def _built(embedded_id: str | None, task: str) -> str:
-    """Return an embedded model's id once its files are there."""
-    if embedded_id is None:
-        raise CourseError(text("setup.no_embedded_model", task=task))
+def _ensure(repo_id: str) -> Path:
+    """Return an embedded repository's folder on this machine, building it if needed."""
     from helpers.embedded import store
 
-    store.ensure(embedded_id)
-    return embedded_id
+    return store.ensure(repo_id)
+
+
+def _first_task(embedded_id: str) -> str:
+    """Return the task that an embedded model answers for at its plain address."""
+    from helpers.embedded.catalog import catalog
+
+    return catalog().repository(embedded_id).task
 
 
 # --- telling the libraries --------------------------------------------------------------------
@@ -370,7 +479,7 @@ def _point_libraries_at(course: Course) -> None:
         _real.setdefault(name, os.environ.get(name))
         _set(name, value)
     if course.api == "embedded":
-        _bypass_proxy()
+        _bypass_proxy(urlsplit(course.api_base).hostname or "")
     _redirect_loaded(os.environ.get("HF_ENDPOINT") or HUB_URL)
 
 
@@ -397,11 +506,12 @@ def _redirect_loaded(endpoint: str) -> None:
         hub_api.api.endpoint = endpoint
 
 
-def _bypass_proxy() -> None:
-    """Keep a school's or a company's proxy away from the server on this machine."""
+def _bypass_proxy(server: str) -> None:
+    """Keep a school's or a company's proxy away from the course's server."""
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [host for host in os.environ.get(name, "").split(",") if host]
-        missing = [host for host in ("127.0.0.1", "localhost") if host not in hosts]
+        wanted = dict.fromkeys(("127.0.0.1", "localhost", server))
+        missing = [host for host in wanted if host not in hosts]
         os.environ[name] = ",".join([*hosts, *missing])
 
 
@@ -457,11 +567,15 @@ def _rows(course: Course) -> list[dict[str, str]]:
         "where": text(f"setup.where_{machine.where}", system=machine.system, python=machine.python),
         "device": device,
         "libraries": libraries or text("setup.no_libraries"),
-        "hub": text(f"setup.hub_{course.hub}", url=course.hub_url),
-        "api": text(f"setup.api_{course.api}", url=course.api_base),
+        "hub": text(f"setup.hub_{_place(course, course.hub)}", url=course.hub_url),
+        "api": text(f"setup.api_{_place(course, course.api)}", url=course.api_base),
         "token": course.token_source,
     }
     return [{"": text(f"setup.{name}"), " ": value} for name, value in values.items()]
+
+
+def _place(course: Course, world: str) -> str:
+    return "class" if course.in_class else world
 
 
 class _Shown:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import json
 import os
 import platform
 import shutil
@@ -14,11 +16,13 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from helpers.errors import CourseError
 from helpers.messages import text
 
 HUB_URL = "https://huggingface.co"
+VIEWER_URL = "https://datasets-server.huggingface.co"
 MAIN_LIBRARIES = ("torch", "transformers", "huggingface_hub", "datasets", "requests")
 
 
@@ -125,6 +129,58 @@ def hub_is_reachable(timeout: float = 2.0) -> bool:
         return True  # it answered, even if only to refuse
     except (OSError, ValueError):
         return False
+
+
+def server_address(value: str) -> str:
+    """Return the address of a class server as programs write it.
+
+    Args:
+        value: what the teacher's screen shows; ``http://`` and a final slash may be left out.
+
+    Raises:
+        CourseError: if it is no address.
+    """
+    url = value.strip()
+    url = (url if "://" in url else f"http://{url}").rstrip("/")
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        _ = parts.port  # what is no port raises a ValueError
+    except ValueError:
+        is_address = False
+    if not is_address or parts.path or parts.username:
+        raise CourseError(text("setup.class_bad_address"))
+    return url
+
+
+def server_answers(url: str, token: str, timeout: float = 3.0) -> bool | str:
+    """Ask a class server whether it is one and knows a token.
+
+    Args:
+        url: its address.
+        token: the class's token.
+        timeout: how long to wait for each answer, in seconds.
+
+    Returns:
+        True, or what is wrong: ``"unreachable"``, ``"not_ours"`` or ``"refused"``.
+    """
+    # Proxies are for the internet; a token never goes through one.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    whoami = urllib.request.Request(f"{url}/api/whoami-v2")
+    whoami.add_header("Authorization", f"Bearer {token}")
+    try:
+        with opener.open(f"{url}/course/health", timeout=timeout) as response:
+            health = json.loads(response.read(64 * 1024))
+        if not isinstance(health, dict) or health.get("course") != "curso-hf":
+            return "not_ours"
+        with opener.open(whoami, timeout=timeout):
+            return True
+    except urllib.error.HTTPError as error:
+        return "refused" if error.code in (401, 403) else "not_ours"
+    except OSError:
+        return "unreachable"
+    except (ValueError, http.client.HTTPException):
+        return "not_ours"
 
 
 def _device() -> Device:

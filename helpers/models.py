@@ -20,7 +20,8 @@ class ModelChoice:
     """One model for one task.
 
     Attributes:
-        task: the task's name on the Hub.
+        task: what it is used for, by the course's name.
+        hub_task: the task's name on the Hub, often the same.
         hub_id: the model's id on the Hub.
         revision: the commit that the course was written for.
         licence: the licence's short name on the Hub.
@@ -33,6 +34,7 @@ class ModelChoice:
     """
 
     task: str
+    hub_task: str
     hub_id: str
     revision: str
     licence: str
@@ -69,7 +71,9 @@ def choices(task: str) -> list[ModelChoice]:
     if task not in registry:
         raise CourseError(text("models.unknown_task", task=task, tasks=", ".join(sorted(registry))))
     entry = registry[task]
-    return [_choice(task, entry, model) for model in entry["choices"]]
+    larger = registry[entry["larger"]]["choices"] if "larger" in entry else []
+    models = [*entry["choices"], *(model for model in larger if "pt" in model["languages"])]
+    return [_choice(task, entry, model) for model in models]
 
 
 def tasks() -> list[str]:
@@ -81,6 +85,7 @@ def _choice(task: str, entry: dict[str, Any], model: dict[str, Any]) -> ModelCho
     weights = model["parameters"] * model["bytes_per_parameter"]
     return ModelChoice(
         task=task,
+        hub_task=entry.get("hub_task", task),
         hub_id=model["hub_id"],
         revision=model["revision"],
         licence=model["licence"],

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from helpers.embedded import chat_bridge
 from helpers.embedded.catalog import Repository, catalog
 from helpers.embedded.chat_bridge import Bridge
-from helpers.embedded.chat_calls import ChatCall, ChatError, parse_call
+from helpers.embedded.chat_calls import ChatCall, ChatError, parse_call, require_messages
 from helpers.embedded.chat_events import DONE, EventStream, event, stopping_with_reader
 from helpers.embedded.chat_model import ChatModel, Delta, Generation, run
 from helpers.embedded.chat_proxy import Engine
@@ -61,6 +61,7 @@ async def complete(request: Request) -> Response:
     asked = in_path or body.get("model")
     engine = _engine(request)
     if engine is not None and await _is_for_engine(engine, asked):
+        require_messages(body.get("messages"))
         return await engine.complete(request, {**body, "model": asked})
     model_id = _model_id(in_path, body.get("model"))
     call = parse_call(body)

@@ -88,15 +88,26 @@ def _refuse_unsupported(body: dict[str, Any]) -> None:
             raise ChatError(f"`{name}` is not supported by this server.", name, "unsupported")
 
 
-def _messages(value: Any) -> list[dict[str, str]]:
+def require_messages(value: Any) -> list[dict[str, Any]]:
+    """Return a request's messages, checked no further than that they are objects.
+
+    Raises:
+        ChatError: 400, they are no list of objects, or none.
+    """
     if not isinstance(value, list) or not value:
         raise ChatError("`messages` must be a list with at least one message.", "messages")
-    return [_message(item, f"messages[{index}]") for index, item in enumerate(value)]
+    for index, item in enumerate(value):
+        if not isinstance(item, dict):
+            raise ChatError(f"`messages[{index}]` must be an object.", f"messages[{index}]")
+    return value
 
 
-def _message(value: Any, name: str) -> dict[str, str]:
-    if not isinstance(value, dict):
-        raise ChatError(f"`{name}` must be an object.", name)
+def _messages(value: Any) -> list[dict[str, str]]:
+    messages = enumerate(require_messages(value))
+    return [_message(item, f"messages[{index}]") for index, item in messages]
+
+
+def _message(value: dict[str, Any], name: str) -> dict[str, str]:
     role = value.get("role")
     if role == "developer":  # OpenAI's newer name
         role = "system"

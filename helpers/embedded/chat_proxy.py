@@ -43,6 +43,8 @@ MESSAGE_LIMIT = 500
 LISTING_SECONDS = 30.0
 """How long the engine's list of models is believed."""
 
+TOKEN_REFUSED = (401, 403, 407)
+
 NOT_ANSWERING = "Service temporarily unavailable: the chat engine does not answer"
 REFUSED = "Service temporarily unavailable: the chat engine refused this server's own token"
 FAILED = "Service temporarily unavailable: the chat engine failed"
@@ -104,6 +106,9 @@ class Engine:
     async def names(self) -> list[str]:
         """Return what clients may call the engine's models, the usual one first.
 
+        An engine that fails to list them (``transformers serve`` does, where nothing was ever
+        downloaded) has no names; it still answers those who name no model.
+
         Raises:
             WireError: 503, the engine had to be asked and does not answer.
         """
@@ -162,12 +167,9 @@ class Engine:
             body = await exchange.read(ANSWER_LIMIT if head.status == 200 else ERROR_LIMIT)
         finally:
             exchange.cancel()
-        if head.status != 200:
+        if head.status in TOKEN_REFUSED:
             raise self._refusal(head, body)
-        listing = json.loads(_checked(body))
-        entries = listing.get("data") if isinstance(listing, dict) else None
-        found = [entry.get("id") for entry in entries or () if isinstance(entry, dict)]
-        return [name for name in found if isinstance(name, str) and name]
+        return _names_in(body) if head.status == 200 else []
 
     def _send(self, method: str, path: str, body: dict[str, Any] | None) -> _Exchange:
         if self._calls >= CALLS_LIMIT:
@@ -195,7 +197,7 @@ class Engine:
         """Say what the engine said: its clients' mistakes as theirs, its own troubles as a 503."""
         error = _error_in(body)
         error["message"] = self._discreet(error["message"])
-        if head.status in (401, 403, 407):
+        if head.status in TOKEN_REFUSED:
             return WireError(503, f"{REFUSED}.")
         if not 400 <= head.status < 500:
             return WireError(503, f"{FAILED} ({head.status}): {error['message']}")
@@ -364,6 +366,15 @@ async def _events(exchange: _Exchange, renaming: _Renaming) -> AsyncIterator[byt
 
 def _has_done(lines: bytes) -> bool:
     return any(line.strip() == b"data: [DONE]" for line in lines.split(b"\n"))
+
+
+def _names_in(body: bytes) -> list[str]:
+    listing = json.loads(_checked(body))
+    entries = listing.get("data") if isinstance(listing, dict) else None
+    if not isinstance(entries, list):
+        return []
+    found = [entry.get("id") for entry in entries if isinstance(entry, dict)]
+    return [name for name in found if isinstance(name, str) and name]
 
 
 def _checked(body: bytes) -> bytes:

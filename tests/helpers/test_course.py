@@ -134,6 +134,111 @@ def test_hub_with_a_token(run, hub):
     assert chat == "https://router.huggingface.co/v1"
 
 
+def test_addresses_of_tasks(run):
+    code = """
+report["urls"] = {task: course.api_url(task) for task in (
+    "question-answering", "feature-extraction", "sentence-similarity", "zero-shot-classification",
+)}
+report["viewer"] = course.viewer_url
+"""
+    _, report = run(
+        code,
+        prelude="room._ensure = lambda repo_id: repo_id",  # nothing is built for this
+        COURSE_MODE="embedded",
+    )
+    models = f"{report['api_base']}/hf-inference/models/curso"
+    e5 = f"{models}/e5-pt-en/pipeline"
+    assert report["urls"] == {
+        "question-answering": f"{models}/qa-pt",
+        "feature-extraction": f"{e5}/feature-extraction",
+        "sentence-similarity": f"{e5}/sentence-similarity",
+        "zero-shot-classification": f"{e5}/zero-shot-classification",
+    }
+    assert report["viewer"] == f"{report['hub_url']}/datasets-server"
+
+
+def test_addresses_and_datasets_in_the_hub_world(run, hub):
+    code = """
+room._ensure = lambda repo_id: "/built/" + repo_id
+report["zero_shot"] = course.api_url("zero-shot-classification")
+report["similarity"] = course.api_url("sentence-similarity")
+report["viewer"], report["dataset"] = course.viewer_url, course.dataset("perguntas")
+try:
+    course.dataset("poemas")
+except helpers.CourseError as error:
+    report["unknown"] = str(error)
+"""
+    _, report = run(code, prelude=hub, HF_TOKEN=SECRET)
+    models = "https://router.huggingface.co/hf-inference/models"
+    assert report["zero_shot"] == f"{models}/facebook/bart-large-mnli"
+    small = "intfloat/multilingual-e5-small"
+    assert report["similarity"] == f"{models}/{small}/pipeline/sentence-similarity"
+    assert report["viewer"] == "https://datasets-server.huggingface.co"
+    assert report["dataset"] == "/built/curso/perguntas-pt"
+    assert "não estão no Hub" in " ".join(report["notes"])
+    assert "perguntas, avaliacoes, imagens, falas" in report["unknown"]
+
+
+CLASS_SERVER = """
+from helpers import api
+def local(*_, **__):
+    raise AssertionError("something was started or built on a student's machine")
+from helpers.embedded import lifecycle, store
+lifecycle.ensure_server = store.ensure = local
+"""
+
+
+def test_a_class_server(run, tmp_path):
+    _, teacher = run(COURSE_MODE="embedded")
+    url, token = teacher["api_base"], teacher["token"]
+    code = """
+report["models"] = course.model("question-answering"), course.model("translation-pt-en", "api")
+report["dataset"], report["in_class"] = course.dataset("imagens"), course.in_class
+from huggingface_hub import HfApi, whoami
+report["who"] = whoami()["name"]
+lab = helpers.fault_lab()
+report["lab"], report["no_proxy"] = lab.base_url, os.environ["NO_PROXY"]
+"""
+    student = {"COURSE_CACHE": str(tmp_path), "HF_TOKEN": SECRET}
+    variables = {"COURSE_SERVER": url.removeprefix("http://"), "COURSE_TOKEN": token}
+    shown, report = run(code, prelude=CLASS_SERVER, **student, **variables)
+    assert report["hub"] == report["api"] == "embedded" and report["in_class"]
+    assert report["endpoint"] == report["hub_url"] == report["api_base"] == report["lab"] == url
+    assert report["token"] == report["hf_token"] == token and report["who"] == "aula"
+    assert report["models"] == ["curso/qa-pt", "curso/traducao-pt-en"]
+    assert report["dataset"] == "curso/imagens" and "127.0.0.1" in report["no_proxy"]
+    assert "da turma" in shown and "COURSE_TOKEN" in shown and token not in shown
+    assert report["seconds"] < 2 and not (tmp_path / "server.json").exists()
+
+    arguments = f"server={url + '/'!r}, token={token!r}"
+    _, report = run(prelude=CLASS_SERVER, arguments=arguments, **student)
+    assert report["api_base"] == url and "setup(token=...)" in report["source"]
+    refused = {**variables, "COURSE_TOKEN": "hf_errado"}
+    for changed, said in (
+        (refused, "não reconheceu o token"),
+        ({"COURSE_SERVER": url}, "Falta o token da turma"),
+        ({**variables, "COURSE_SERVER": "127.0.0.1:9"}, "não respondeu"),
+        ({**variables, "COURSE_SERVER": "http://"}, "não está certo"),
+        ({**variables, "COURSE_SERVER": "http://sala:oitenta"}, "não está certo"),
+    ):
+        _, error = run(prelude=CLASS_SERVER, expect=1, **student, **changed)
+        assert said in error and token not in error and "hf_errado" not in error
+
+
+def test_another_program_at_the_class_address(run, hub):
+    """The stand-in answers HEAD alone: a GET gets an error of its own."""
+    url = hub.split("'")[1]
+    variables = {"COURSE_SERVER": url, "COURSE_TOKEN": "sala-azul"}
+    _, error = run(prelude=CLASS_SERVER, expect=1, **variables)
+    assert "responde outro programa" in error
+
+
+def test_mode_hub_is_stronger_than_the_variable(run, hub):
+    variables = {"COURSE_SERVER": "127.0.0.1:9", "COURSE_TOKEN": "x", "HF_TOKEN": SECRET}
+    _, report = run(prelude=hub, arguments="mode='hub'", **variables)
+    assert report["hub"] == "hub"
+
+
 def test_a_token_given_by_hand(run, hub):
     shown, report = run(prelude=hub, arguments=f"token={SECRET!r}")
     assert report["token"] == SECRET and "setup(token=...)" in report["source"]

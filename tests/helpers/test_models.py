@@ -8,9 +8,11 @@ import pytest
 
 from helpers import models
 from helpers.embedded.catalog import repositories
+from helpers.embedded.tasks import SERVED_TASKS
 from helpers.errors import CourseError
 
 GB = 10**9
+CHAT_TASKS = ("text-generation",)  # the provider's name for it is another
 REGISTRY = tomllib.loads((files("helpers") / "models.toml").read_text(encoding="utf-8"))
 ALL = [choice for task in models.tasks() for choice in models.choices(task)]
 
@@ -38,7 +40,25 @@ def test_choices_go_from_small_to_large(task):
 def test_embedded_models_are_in_the_catalog():
     catalog = {repository.id: repository.task for repository in repositories()}
     for task in models.tasks():
-        assert catalog[REGISTRY[task]["embedded"]] == task
+        choice = models.pick(task)
+        if choice.embedded_id is not None:
+            assert choice.hub_task in SERVED_TASKS[catalog[choice.embedded_id]] + CHAT_TASKS
+
+
+def test_every_task_that_has_an_embedded_model_is_in_the_registry():
+    served = {models.pick(task).embedded_id for task in models.tasks()}
+    assert {r.id for r in repositories() if r.kind == "model"} <= served
+
+
+def test_the_chat_in_portuguese_offers_only_models_that_speak_it():
+    assert all("pt" in choice.languages for choice in models.choices("chat-pt"))
+    larger = [c.hub_id for c in models.choices("text-generation") if "pt" in c.languages]
+    assert [choice.hub_id for choice in models.choices("chat-pt")][1:] == larger
+
+
+def test_a_task_of_two_directions_is_one_on_the_hub():
+    assert models.pick("translation-pt-en").hub_task == "translation"
+    assert models.pick("question-answering").hub_task == "question-answering"
 
 
 def test_downloads_agree_with_the_number_of_parameters():
