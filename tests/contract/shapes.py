@@ -77,35 +77,80 @@ CHUNK = at_least(
     ),
 )
 
+DATE = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"}
+REPOSITORY_ID = {"type": "string", "pattern": "^curso/"}
+NO_COUNT = {"const": 0}
 MODEL_SUMMARY = at_least(
-    id={"type": "string", "pattern": "^curso/"},
+    id=REPOSITORY_ID,
     modelId=TEXT,
     private={"const": False},
-    downloads={"const": 0},
-    likes={"const": 0},
+    downloads=NO_COUNT,
+    likes=NO_COUNT,
     tags=list_of(TEXT, minItems=3),
     pipeline_tag=TEXT,
     library_name=TEXT,
-    createdAt=TEXT,
+    createdAt=DATE,
 )
 MODEL_INFO = at_least(
     id=TEXT,
     sha=SHA1,
-    lastModified={"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"},
+    lastModified=DATE,
     gated={"const": False},
     private={"const": False},
-    downloads={"const": 0},
-    likes={"const": 0},
+    downloads=NO_COUNT,
+    likes=NO_COUNT,
     pipeline_tag=TEXT,
     library_name=TEXT,
     tags=list_of(TEXT),
     cardData=at_least(license=TEXT),
     siblings=list_of(at_least(rfilename=TEXT), minItems=3),
     safetensors=exactly(parameters={"type": "object", "minProperties": 1}, total=COUNT),
+    spaces=list_of(REPOSITORY_ID),
     inference={"const": "warm"},
     inferenceProviderMapping=exactly(
         **{"hf-inference": exactly(status={"const": "live"}, providerId=TEXT, task=TEXT)}
     ),
+)
+DATASET_SUMMARY = at_least(
+    id=REPOSITORY_ID,
+    author={"const": "curso"},
+    private={"const": False},
+    gated={"const": False},
+    disabled={"const": False},
+    downloads=NO_COUNT,
+    likes=NO_COUNT,
+    description=TEXT,
+    tags=list_of(TEXT, minItems=3),
+    createdAt=DATE,
+    lastModified=DATE,
+)
+DATASET_INFO = at_least(
+    **DATASET_SUMMARY["properties"],
+    sha=SHA1,
+    cardData=at_least(license=TEXT),
+    siblings=list_of(at_least(rfilename=TEXT), minItems=2),
+    usedStorage=COUNT,
+)
+SPACE_SUMMARY = at_least(
+    id=REPOSITORY_ID,
+    private={"const": False},
+    likes=NO_COUNT,
+    sdk={"enum": ["gradio", "docker", "static"]},
+    tags=list_of(TEXT, minItems=1),
+    createdAt=DATE,
+)
+RUNTIME = at_least(
+    stage={"const": "PAUSED"},
+    hardware=exactly(current={"const": None}, requested={"const": None}),
+)
+SPACE_INFO = at_least(
+    **SPACE_SUMMARY["properties"],
+    sha=SHA1,
+    cardData=at_least(license=TEXT, sdk_version=TEXT, app_file=TEXT),
+    siblings=list_of(at_least(rfilename=TEXT), minItems=2),
+    models=list_of(REPOSITORY_ID),
+    datasets=list_of(REPOSITORY_ID),
+    runtime=RUNTIME,
 )
 TREE = list_of(
     {
@@ -114,6 +159,74 @@ TREE = list_of(
             at_least(type={"const": "directory"}, oid=SHA1, size={"const": 0}, path=TEXT),
         ]
     }
+)
+
+# The dataset viewer, from its OpenAPI description.
+FEATURE = {"type": ["object", "array"], "minProperties": 1}
+FEATURES = list_of(exactly(feature_idx=COUNT, name=TEXT, type=FEATURE), minItems=1)
+ROW = exactly(row_idx=COUNT, row={"type": "object"}, truncated_cells=list_of(TEXT))
+ROWS = exactly(
+    features=FEATURES,
+    rows=list_of(ROW, maxItems=100),
+    num_rows_total=COUNT,
+    num_rows_per_page={"const": 100},
+    partial={"const": False},
+)
+FIRST_ROWS = exactly(
+    dataset=TEXT,
+    config=TEXT,
+    split=TEXT,
+    features=FEATURES,
+    rows=list_of(ROW, minItems=1, maxItems=100),
+    truncated={"type": "boolean"},
+)
+_SPLIT = {"dataset": TEXT, "config": TEXT, "split": TEXT}
+_NONE_WAITING = {"pending": {"const": []}, "failed": {"const": []}}
+SPLITS = exactly(splits=list_of(exactly(**_SPLIT), minItems=1), **_NONE_WAITING)
+_SIZES = {
+    "num_bytes_parquet_files": COUNT,
+    "num_bytes_memory": COUNT,
+    "num_rows": COUNT,
+    "estimated_num_rows": {"const": None},
+}
+_CONFIG_SIZE = exactly(
+    dataset=TEXT, config=TEXT, num_bytes_original_files=COUNT, num_columns=COUNT, **_SIZES
+)
+_SPLIT_SIZES = list_of(exactly(**_SPLIT, num_columns=COUNT, **_SIZES), minItems=1)
+SIZE = exactly(
+    size=exactly(
+        dataset=exactly(dataset=TEXT, num_bytes_original_files=COUNT, **_SIZES),
+        configs=list_of(_CONFIG_SIZE, minItems=1),
+        splits=_SPLIT_SIZES,
+    ),
+    partial={"const": False},
+    **_NONE_WAITING,
+)
+CONFIG_SIZE = exactly(
+    size=exactly(config=_CONFIG_SIZE, splits=_SPLIT_SIZES), partial={"const": False}
+)
+DATASET_INFO_OF_CONFIG = at_least(
+    features={"type": "object", "minProperties": 1},
+    builder_name={"const": "parquet"},
+    config_name=TEXT,
+    splits={"type": "object", "minProperties": 1},
+    download_size=COUNT,
+    dataset_size=COUNT,
+)
+PARQUET = exactly(
+    parquet_files=list_of(
+        exactly(**_SPLIT, url={"type": "string", "pattern": "^http"}, filename=TEXT, size=COUNT),
+        minItems=1,
+    ),
+    partial={"const": False},
+    **_NONE_WAITING,
+)
+VALIDITY = exactly(
+    preview={"const": True},
+    viewer={"const": True},
+    search={"const": False},
+    filter={"const": False},
+    statistics={"const": False},
 )
 
 

@@ -1,55 +1,55 @@
 """The Hub's endpoints, with plain requests and with the real clients."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 import shapes
+from client_runs import run_client
 
 from helpers.embedded import store
+from helpers.embedded.catalog import KINDS, repositories
 
 MODEL = "curso/e5-pt-en"
-KNOWN = ["curso/e5-pt-en", "curso/qa-pt", "curso/smollm2-135m-instruct"]
-SESSIONS = Path(__file__).parent / "client_sessions"
+IDS = {
+    f"{kind}s": [repository.id for repository in repositories() if repository.kind == kind]
+    for kind in KINDS
+}
+KNOWN = IDS["models"]
+BUILT = {"models": MODEL, "datasets": "curso/perguntas-pt", "spaces": "curso/pergunte-ao-texto"}
+FILES = {
+    "models": f"/{MODEL}/resolve/main/",
+    "datasets": "/datasets/curso/perguntas-pt/resolve/main/",
+    "spaces": "/spaces/curso/pergunte-ao-texto/resolve/main/",
+}
+each_kind = pytest.mark.parametrize("kind", IDS)
 
 
 def get(server, path, **options):
     return requests.get(f"{server.url}{path}", timeout=120, **options)
 
 
-def run_client(server, tmp_path, name):
-    """Run a script with the real clients in a process of its own, as a learner's kernel would."""
-    environment = {
-        **os.environ,
-        "HF_ENDPOINT": server.url,
-        "HF_HOME": str(tmp_path / "hf"),
-        "HF_TOKEN": server.token,
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-    }
-    environment.pop("HF_HUB_OFFLINE", None)
-    done = subprocess.run(
-        [sys.executable, str(SESSIONS / name), server.url, str(tmp_path)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 # --- listings
 
 
-def test_list_has_every_model_of_the_catalog(server):
-    models = get(server, "/api/models").json()
-    shapes.check(shapes.list_of(shapes.MODEL_SUMMARY), models)
-    assert [model["id"] for model in models] == KNOWN
+SUMMARIES = {
+    "models": shapes.MODEL_SUMMARY,
+    "datasets": shapes.DATASET_SUMMARY,
+    "spaces": shapes.SPACE_SUMMARY,
+}
+INFOS = {
+    "models": shapes.MODEL_INFO,
+    "datasets": shapes.DATASET_INFO,
+    "spaces": shapes.SPACE_INFO,
+}
+
+
+@each_kind
+def test_list_has_every_repository_of_the_catalog(server, kind):
+    listed = get(server, f"/api/{kind}").json()
+    shapes.check(shapes.list_of(SUMMARIES[kind], minItems=1), listed)
+    assert [item["id"] for item in listed] == IDS[kind]
 
 
 @pytest.mark.parametrize(
@@ -57,21 +57,45 @@ def test_list_has_every_model_of_the_catalog(server):
     [
         ("author=curso", KNOWN),
         ("author=ninguem", []),
-        ("search=E5", ["curso/e5-pt-en"]),
+        ("search=E5-", ["curso/e5-pt-en"]),
+        ("search=qa&search=pt", ["curso/qa-pt"]),
         ("pipeline_tag=question-answering", ["curso/qa-pt"]),
         ("filter=sentence-similarity", ["curso/e5-pt-en"]),
-        ("filter=safetensors&filter=text-generation", ["curso/smollm2-135m-instruct"]),
-        ("filter=safetensors,text-generation", ["curso/smollm2-135m-instruct"]),
-        ("inference_provider=hf-inference", KNOWN),
+        ("filter=safetensors&filter=question-answering", ["curso/qa-pt"]),
+        ("filter=safetensors,question-answering", ["curso/qa-pt"]),
+        ("filter=license:cc-by-sa-4.0&filter=pt", ["curso/qa-pt"]),
+        ("filter=license:gpl-2.0", []),
         ("inference_provider=together", []),
         ("gated=true", []),
-        ("sort=id&direction=1", KNOWN),
-        ("sort=id", KNOWN[::-1]),
+        ("gated=false", KNOWN),
+        ("sort=id&direction=1", sorted(KNOWN)),
+        ("sort=id", sorted(KNOWN, reverse=True)),
+        ("sort=likes", KNOWN),
+        ("sort=trendingScore&direction=-1", KNOWN),
         ("sort=downloads&limit=2", KNOWN[:2]),
     ],
 )
 def test_list_filters_and_sorts(server, query, expected):
     assert [model["id"] for model in get(server, f"/api/models?{query}").json()] == expected
+
+
+@each_kind
+@pytest.mark.parametrize("key", ["lastModified", "createdAt"])
+def test_list_sorts_by_date(server, kind, key):
+    for direction, newest_first in (("-1", True), ("1", False)):
+        query = f"sort={key}&direction={direction}&expand={key}"
+        dates = [item[key] for item in get(server, f"/api/{kind}?{query}").json()]
+        assert dates == sorted(dates, reverse=newest_first)
+
+
+@each_kind
+def test_list_shows_more_when_asked(server, kind):
+    brief, full = (get(server, f"/api/{kind}{query}").json()[0] for query in ("", "?full=True"))
+    assert "cardData" not in brief and brief.items() <= full.items() and len(brief) < len(full)
+    with_card = get(server, f"/api/{kind}?cardData=true").json()[0]
+    assert with_card["cardData"]["license"]
+    expanded = get(server, f"/api/{kind}?expand=likes&expand[]=cardData").json()[0]
+    assert set(expanded) == {"_id", "id", "likes", "cardData"}
 
 
 def test_list_pages_through_link_headers(server):
@@ -95,14 +119,15 @@ def test_list_refuses_nonsense(server, query):
     shapes.check(shapes.ERROR, response.json())
 
 
-@pytest.mark.parametrize("kind", ["datasets", "spaces"])
-def test_other_kinds_are_empty(server, kind):
-    assert get(server, f"/api/{kind}").json() == []
-    paths = [f"/api/{kind}/a/b", f"/api/{kind}/a/b/tree/main", f"/{kind}/a/b/resolve/main/x.json"]
-    for path in paths:
-        response = get(server, path)
-        assert response.status_code == 404
-        assert response.headers["X-Error-Code"] == "RepoNotFound"
+@each_kind
+def test_a_repository_is_of_one_kind_only(server, kind):
+    for other in IDS.keys() - {kind}:
+        paths = [f"/api/{other}/{BUILT[kind]}{end}" for end in ("", "/tree/main", "/refs")]
+        paths.append(FILES[other].replace(BUILT[other], BUILT[kind]) + "README.md")
+        for path in paths:
+            response = get(server, path)
+            assert response.status_code == 404
+            assert response.headers["X-Error-Code"] == "RepoNotFound"
 
 
 def test_agent_registry_is_absent(server):
@@ -112,14 +137,42 @@ def test_agent_registry_is_absent(server):
 # --- one repository
 
 
-@pytest.mark.parametrize("model_id", KNOWN)
-def test_info_describes_the_built_files(server, model_id):
-    info = get(server, f"/api/models/{model_id}").json()
-    shapes.check(shapes.MODEL_INFO, info)
-    manifest = store.manifest(model_id)
+@each_kind
+def test_info_describes_the_built_files(server, kind):
+    repo_id = BUILT[kind]
+    info = get(server, f"/api/{kind}/{repo_id}").json()
+    shapes.check(INFOS[kind], info)
+    manifest = store.manifest(repo_id)
     assert info["sha"] == manifest.commit
+    assert info["usedStorage"] == sum(file.size for file in manifest.files.values())
     assert [sibling["rfilename"] for sibling in info["siblings"]] == sorted(manifest.files)
-    assert get(server, f"/api/models/{model_id}/revision/{info['sha']}").json() == info
+    for revision in (info["sha"], info["sha"][:7], "main", "refs%2Fheads%2Fmain"):
+        assert get(server, f"/api/{kind}/{repo_id}/revision/{revision}").json() == info
+
+
+@each_kind
+def test_refs_and_commits_agree_with_info(server, kind):
+    repo = f"{server.url}/api/{kind}/{BUILT[kind]}"
+    commit = store.manifest(BUILT[kind]).commit
+    refs = requests.get(f"{repo}/refs", timeout=30).json()
+    assert [branch["targetCommit"] for branch in refs["branches"]] == [commit]
+    commits = requests.get(f"{repo}/commits/main", timeout=30).json()
+    assert [item["id"] for item in commits] == [commit]
+
+
+@each_kind
+def test_anyone_may_read_and_nobody_may_write(server, kind):
+    check = f"/api/{kind}/{BUILT[kind]}/auth-check"
+    assert get(server, check).status_code == 200
+    refused = get(server, f"{check}/write")
+    assert refused.status_code == 403
+    shapes.check(shapes.ERROR, refused.json())
+    assert get(server, f"/api/{kind}/curso/nada/auth-check").status_code == 404
+
+
+def test_security_status_says_that_nothing_was_scanned(server):
+    info = get(server, f"/api/models/{MODEL}?securityStatus=true").json()
+    assert info["securityRepoStatus"] == {"scansDone": False, "filesWithIssues": []}
 
 
 def test_info_with_blobs_and_expand(server):
@@ -169,22 +222,65 @@ def test_what_is_missing_has_the_hubs_error_code(server, path, code):
         assert response.headers["X-Error-Code"] == code
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "../qa-pt/config.json",
-        "..%2F..%2F..%2Fsecret",
-        "%2e%2e/%2e%2e/secret",
-        "/etc/passwd",
-        "a%00b",
-    ],
-)
-def test_no_path_leaves_the_repository(server, path):
-    url = f"{server.url}/{MODEL}/resolve/main/{path}"
-    with requests.Session() as session:  # the prepared URL keeps the dots
-        request = session.prepare_request(requests.Request("GET", url))
-        request.url = url
-        assert session.send(request, timeout=30).status_code == 404
+OUTSIDE = [
+    "../qa-pt/config.json",
+    "../../../../secret",
+    "..%2F..%2F..%2F..%2Fsecret",
+    "%2e%2e/%2e%2e/%2e%2e/%2e%2e/secret",
+    "%252e%252e%252fsecret",
+    "..%5C..%5C..%5C..%5Csecret",
+    "..\\..\\..\\..\\secret",
+    "/etc/passwd",
+    "%2Fetc%2Fpasswd",
+    "C:%5CWindows%5Cwin.ini",
+    "a%00b",
+    "config.json%00.md",
+    "README.md/",
+    "./README.md",
+    ".manifest.json",
+    "%2emanifest.json",
+    "~/.ssh/id_rsa",
+    "%ff%fe",
+]
+
+
+def send_raw(server, path):
+    """Ask for a path exactly as it is written: no client tidies it up."""
+    connection = HTTPConnection(urlsplit(server.url).netloc, timeout=30)
+    connection.request("GET", path)
+    response = connection.getresponse()
+    contents = response.read()
+    connection.close()
+    return response.status, contents
+
+
+@each_kind
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_no_file_path_leaves_the_repository(server, wire_cache, kind, path):
+    status, contents = send_raw(server, FILES[kind] + path)
+    assert status == 404
+    assert (wire_cache / "secret").read_bytes() not in contents
+
+
+@each_kind
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_no_other_path_parameter_does_either(server, wire_cache, kind, path):
+    addresses = [
+        f"/api/{kind}/{path}",
+        f"/api/{kind}/{BUILT[kind]}/revision/{path}",
+        f"/api/{kind}/{BUILT[kind]}/tree/{path}",
+        f"/api/{kind}/{BUILT[kind]}/tree/main/x/{path}",
+        FILES[kind].replace("main", path) + "README.md",
+        FILES[kind].replace(BUILT[kind], path) + "README.md",
+    ]
+    for address in addresses:
+        status, contents = send_raw(server, address)
+        assert status == 404, address
+        assert (wire_cache / "secret").read_bytes() not in contents
+    body = {"paths": [path, requests.utils.unquote(path)]}
+    named = f"{server.url}/api/{kind}/{BUILT[kind]}/paths-info/main"
+    found = requests.post(named, json=body, timeout=30).json()
+    assert {entry["path"] for entry in found} <= {"README.md"}  # "README.md/" is that file
 
 
 # --- files
@@ -237,6 +333,7 @@ def test_huggingface_hub(server, tmp_path):
     assert seen["whoami"] == "aluna"
     assert seen["models"] == KNOWN
     assert seen["limited"] == KNOWN[:1]
+    assert seen["security"] == {"scansDone": False, "filesWithIssues": []}
     assert seen["info"]["sha"] == store.manifest(MODEL).commit
     assert seen["info"]["task"] == "feature-extraction"
     assert seen["files"] == seen["snapshot"] == sorted(files)
@@ -248,7 +345,9 @@ def test_huggingface_hub(server, tmp_path):
         "RepositoryNotFoundError",
         "RevisionNotFoundError",
     ]
-    assert seen["datasets"] == []
+    assert seen["datasets"] == IDS["datasets"]
+    assert seen["spaces"] == IDS["spaces"]
+    assert seen["auth_check"] == ["no error", "RepositoryNotFoundError"]
     assert seen["bad_token"] == 401
 
 

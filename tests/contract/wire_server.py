@@ -17,7 +17,7 @@ from helpers.environment import cache_folder
 
 QUESTION = "Qual é o meu nome?"
 CONTEXT = "Meu nome é Marcundes e estou gravando uma aula sobre Hugging Face."
-SHARED_FOLDERS = ("models", "partial", "wheels")
+SHARED_FOLDERS = ("models", "datasets", "spaces", "partial", "wheels")
 START_SECONDS = 30
 
 

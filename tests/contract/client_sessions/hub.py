@@ -58,7 +58,13 @@ print(
                 error_name(lambda: hf_hub_download("curso/nada", "config.json")),
                 error_name(lambda: hf_hub_download(MODEL, "config.json", revision="v9")),
             ],
-            "datasets": [dataset.id for dataset in api.list_datasets(limit=3)],
+            "datasets": [dataset.id for dataset in api.list_datasets()],
+            "spaces": [space.id for space in api.list_spaces()],
+            "security": api.model_info(MODEL, securityStatus=True).security_repo_status,
+            "auth_check": [
+                error_name(lambda: api.auth_check(MODEL)),
+                error_name(lambda: api.auth_check("curso/nada")),
+            ],
             "bad_token": status_with_a_bad_token(),
         }
     )
