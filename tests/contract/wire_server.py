@@ -62,15 +62,16 @@ def share(name, folder):
 
 
 @contextmanager
-def running_server(cache):
+def running_server(cache, *arguments, **variables):
+    """Run a server in its own process, with more arguments and environment variables if given."""
     port = free_port()
-    environment = {**os.environ, "COURSE_CACHE": str(cache)}
+    environment = {**os.environ, "COURSE_CACHE": str(cache), **variables}
     root = str(Path(__file__).parents[2])
     environment["PYTHONPATH"] = os.pathsep.join([root, environment.get("PYTHONPATH", "")])
     log = cache / "server.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "helpers.embedded.server", "--port", str(port)],
+            [sys.executable, "-m", "helpers.embedded.server", "--port", str(port), *arguments],
             env=environment,
             stdout=stream,
             stderr=stream,
