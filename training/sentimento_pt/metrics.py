@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-LABELS = ("negativo", "neutro", "positivo")
+from helpers.embedded.recipes.sentimento_pt import LABELS
 
 
 def confusion(expected: Sequence[str], predicted: Sequence[str]) -> list[list[int]]:

@@ -7,14 +7,16 @@ the data by ``training/sentimento_pt/prepare.py``::
     python -m training.sentimento_pt.train --data DATA --encoder ENCODER --output OUTPUT
     python -m training.sentimento_pt.evaluate --data DATA --encoder ENCODER --adapter OUTPUT
 
-An epoch sees each translated sentence once, a share of the English originals (other ones each
-time) and each of the course's own sentences several times. Portuguese sentences are at times
-stripped of what people leave out when they type in a hurry: accents, capitals, the full stop.
+An epoch sees each translated sentence once (but only a share of the movie reviews, which are half
+of all opinions), a share of the English originals and each of the course's own sentences several
+times. Shares are drawn anew each time. Portuguese sentences are at times stripped of what people
+leave out when they type in a hurry: accents, capitals, the full stop.
 After each epoch OUTPUT holds the adapter in the form of the ``peft`` library, and the macro-F1 on
 the validation sentences is printed.
 
-The seed fixes the data of each step and the initial weights. The schedule follows the steps, not
-the clock, so the same command on the same machine gives the same adapter.
+The seed fixes the data of each step and the initial weights. The schedule of the learning rate
+follows the steps, or the clock if that is well ahead of them: a run ends by ``--max-minutes``, however
+busy the machine is. Give it plenty of minutes and the same command gives the same adapter.
 """
 
 from __future__ import annotations
@@ -32,15 +34,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from helpers.embedded.recipes.sentimento_pt import LABELS, base
 from training.qa_pt.lora import CLASSIFICATION, add_lora, save_adapter, share_dropout
 from training.qa_pt.train import learning_rate_factor
-from training.sentimento_pt.metrics import LABELS, confusion, macro_f1
+from training.sentimento_pt.metrics import confusion, macro_f1
 from training.sentimento_pt.sentences import Sentence, prepared, written
 
 MAX_TOKENS = 128
 BARE_SHARE = 0.12
 LOWER_SHARE = 0.2
 NO_STOP_SHARE = 0.3
+# How far the clock has to be ahead of the steps, as a share of the run, before it sets the pace.
+CLOCK_SLACK = 0.02
 
 
 @dataclass(frozen=True)
@@ -55,10 +60,12 @@ class Settings:
     head_learning_rate: float
     warmup: float
     tokens_per_batch: int
+    movie_share: float
     english_share: float
     written_repeats: int
     smoothing: float
     dropout: float
+    max_minutes: float
 
 
 @dataclass(frozen=True)
@@ -91,9 +98,12 @@ def epoch_sentences(
     corpus: Corpus, settings: Settings, rng: random.Random
 ) -> list[tuple[str, str]]:
     """Draw the (text, label) pairs of one epoch."""
+    films = [s for s in corpus.portuguese if s.kind == "filmes"]
+    translated = [s for s in corpus.portuguese if s.kind != "filmes"]
+    translated += rng.sample(films, round(settings.movie_share * len(films)))
     english = rng.sample(corpus.english, round(settings.english_share * len(corpus.english)))
     own = corpus.own * settings.written_repeats
-    portuguese = [(hurried(s.text, rng), s.label) for s in [*corpus.portuguese, *own]]
+    portuguese = [(hurried(s.text, rng), s.label) for s in [*translated, *own]]
     return portuguese + [(s.text, s.label) for s in english]
 
 
@@ -132,20 +142,6 @@ def batches(lengths: list[int], tokens: int, rng: random.Random) -> list[list[in
     return groups
 
 
-def new_model(encoder: Path, **options: Any) -> nn.Module:
-    """Return the encoder as a ``BertForSequenceClassification`` with a fresh head.
-
-    Args:
-        encoder: Folder of ``curso/e5-pt-en``.
-        **options: Further settings of the configuration.
-    """
-    from transformers import BertForSequenceClassification
-
-    return BertForSequenceClassification.from_pretrained(
-        encoder, num_labels=len(LABELS), attn_implementation="eager", **options
-    )
-
-
 def train(data: Path, encoder: Path, output: Path, settings: Settings) -> None:
     """Train, and save the adapter after every epoch.
 
@@ -161,7 +157,8 @@ def train(data: Path, encoder: Path, output: Path, settings: Settings) -> None:
     rng = random.Random(settings.seed)
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     corpus = read_corpus(data)
-    model = new_model(encoder, attention_probs_dropout_prob=0.0)
+    # Eager attention: the backward pass of the fused kernel is slower on a CPU at this length.
+    model = base(encoder, attention_probs_dropout_prob=0.0, attn_implementation="eager")
     share_dropout(model.get_submodule("bert"), settings.dropout)
     add_lora(model, settings.rank, settings.alpha, CLASSIFICATION)
     optimizer = _optimizer(model, settings)
@@ -171,11 +168,13 @@ def train(data: Path, encoder: Path, output: Path, settings: Settings) -> None:
     began = time.monotonic()
     for epoch in range(settings.epochs):
         pairs = epoch_sentences(corpus, settings, rng)
-        _epoch(model, optimizer, tokenizer, pairs, weights, epoch, settings, rng)
+        _epoch(model, optimizer, tokenizer, pairs, weights, epoch, settings, rng, began)
         save_adapter(model, output, settings.rank, settings.alpha, CLASSIFICATION)
         minutes = (time.monotonic() - began) / 60
         print(f"epoch {epoch + 1} saved, {len(pairs)} sentences, {minutes:.1f} min", flush=True)
         _print_validation(model, tokenizer, data)
+        if minutes >= settings.max_minutes:
+            return
 
 
 def _optimizer(model: nn.Module, settings: Settings) -> torch.optim.Optimizer:
@@ -198,15 +197,20 @@ def _epoch(
     epoch: int,
     settings: Settings,
     rng: random.Random,
+    began: float,
 ) -> None:
     texts = [text for text, _ in pairs]
     encoded = tokenizer(texts, truncation=True, max_length=MAX_TOKENS)["input_ids"]
     groups = batches([len(ids) for ids in encoded], settings.tokens_per_batch, rng)
     model.train()
     recent = 0.0
-    began = time.monotonic()
     for step, group in enumerate(groups):
-        progress = (epoch + step / len(groups)) / settings.epochs
+        minutes = (time.monotonic() - began) / 60
+        if minutes >= settings.max_minutes:
+            return
+        steps = (epoch + step / len(groups)) / settings.epochs
+        clock = minutes / settings.max_minutes
+        progress = clock if clock > steps + CLOCK_SLACK else steps
         factor = learning_rate_factor(progress, settings.warmup)
         for parameters in optimizer.param_groups:
             parameters["lr"] = parameters["top"] * factor
@@ -224,14 +228,16 @@ def _epoch(
         optimizer.zero_grad()
         recent = loss.item() if step == 0 else 0.97 * recent + 0.03 * loss.item()
         if step % 50 == 0:
-            seconds = time.monotonic() - began
-            print(f"epoch {epoch + 1} step {step}/{len(groups)} loss {recent:.3f} {seconds:.0f} s")
+            state = f"step {step}/{len(groups)} loss {recent:.3f} {minutes:.1f} min"
+            print(f"epoch {epoch + 1} {state}", flush=True)
 
 
-def predict(model: nn.Module, tokenizer: Any, texts: list[str], batch_size: int = 64) -> list[str]:
-    """Return the most probable class of each text, in order."""
+def probabilities(
+    model: nn.Module, tokenizer: Any, texts: list[str], batch_size: int = 64
+) -> list[list[float]]:
+    """Return the probability of each class for each text, in ``LABELS``' order."""
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-    labels = [""] * len(texts)
+    rows: list[list[float]] = [[] for _ in texts]
     model.eval()
     for first in range(0, len(order), batch_size):
         chosen = order[first : first + batch_size]
@@ -243,10 +249,16 @@ def predict(model: nn.Module, tokenizer: Any, texts: list[str], batch_size: int 
             return_tensors="pt",
         )
         with torch.inference_mode():
-            best = model(**batch).logits.argmax(1).tolist()
-        for index, label in zip(chosen, best, strict=True):
-            labels[index] = LABELS[label]
-    return labels
+            shares = model(**batch).logits.float().softmax(1).tolist()
+        for index, row in zip(chosen, shares, strict=True):
+            rows[index] = row
+    return rows
+
+
+def predict(model: nn.Module, tokenizer: Any, texts: list[str]) -> list[str]:
+    """Return the most probable class of each text."""
+    rows = probabilities(model, tokenizer, texts)
+    return [LABELS[row.index(max(row))] for row in rows]
 
 
 def _print_validation(model: nn.Module, tokenizer: Any, data: Path) -> None:
@@ -270,10 +282,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--head-learning-rate", type=float, default=8e-4)
     parser.add_argument("--warmup", type=float, default=0.06, help="share of the run")
     parser.add_argument("--tokens-per-batch", type=int, default=1024)
-    parser.add_argument("--english-share", type=float, default=0.3, help="originals an epoch")
+    parser.add_argument("--movie-share", type=float, default=0.6, help="movie reviews an epoch")
+    parser.add_argument("--english-share", type=float, default=0.2, help="originals an epoch")
     parser.add_argument("--written-repeats", type=int, default=4)
     parser.add_argument("--smoothing", type=float, default=0.05, help="of the labels")
     parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--max-minutes", type=float, default=120.0, help="the run ends by then")
     parser.add_argument("--threads", type=int, default=2)
     return parser.parse_args()
 
