@@ -37,21 +37,25 @@ class Media:
     size: tuple[int, int] | None = None
 
 
-def media_of(cell: Any, feature: Mapping[str, Any] | None) -> Media | None:
-    """Return what a cell holds if its column is of pictures or sounds.
+def holds_media(feature: Any) -> bool:
+    """Whether a column, by its type, is of pictures or of sounds."""
+    return isinstance(feature, Mapping) and feature.get("_type") in ("Image", "Audio")
+
+
+def media_of(cell: Any, feature: Mapping[str, Any]) -> Media | None:
+    """Return what a cell of such a column holds.
 
     Args:
         cell: The cell, ``{"bytes": ..., "path": ...}``.
         feature: The column's type.
 
     Returns:
-        ``None`` for a column of another type, an empty cell, or a format that is not known.
+        ``None`` for an empty cell, and for a format that is not known.
     """
-    kind = (feature or {}).get("_type")
     contents = cell.get("bytes") if isinstance(cell, dict) else None
-    if kind not in ("Image", "Audio") or not isinstance(contents, bytes):
+    if not isinstance(contents, bytes):
         return None
-    return _picture(contents) if kind == "Image" else _sound(contents)
+    return _picture(contents) if feature["_type"] == "Image" else _sound(contents)
 
 
 def _picture(contents: bytes) -> Media | None:

@@ -26,7 +26,7 @@ from helpers.embedded.catalog import catalog
 from helpers.embedded.hub import snapshots
 from helpers.embedded.hub.descriptions import card_data
 from helpers.embedded.hub.snapshots import Snapshot
-from helpers.embedded.media import Media, media_of
+from helpers.embedded.media import Media, holds_media, media_of
 from helpers.embedded.splits import Index, Split
 from helpers.embedded.wire import WireError
 
@@ -168,13 +168,12 @@ async def send_asset(request: Request) -> Response:
     """Send the picture or the sound of one cell."""
     asked = request.path_params
     viewed = await _viewed(request, asked["dataset"], asked["config"], asked["split"])
-    row = asked["row"]
-    if asked["revision"] != viewed.snapshot.commit or not (row.isascii() and row.isdecimal()):
+    commit, row, column = viewed.snapshot.commit, asked["row"], asked["column"]
+    feature = viewed.index.features.get(column, {})
+    if asked["revision"] != commit or not _is_number(row) or not holds_media(feature):
         raise _not_found()
-    number = int(row) if len(row) < 10 else viewed.index.rows
-    commit, column = viewed.snapshot.commit, asked["column"]
-    cell = await _reading(lambda: splits.read_cell(viewed.index, commit, number, column))
-    media = media_of(cell, viewed.index.features.get(column))
+    cell = await _reading(lambda: splits.read_cell(viewed.index, commit, int(row), column))
+    media = media_of(cell, feature)
     if media is None or media.filename != asked["filename"]:
         raise _not_found()
     headers = {"X-Content-Type-Options": "nosniff"}
@@ -202,6 +201,10 @@ def _count(request: Request, name: str, default: int, most: int | None = None) -
         message = f"Parameter '{name}' must not be greater than {most}"
         raise _error(422, "InvalidParameter", message)
     return value
+
+
+def _is_number(value: str) -> bool:
+    return value.isascii() and value.isdecimal() and len(value) < 16
 
 
 def _error(status: int, code: str, message: str) -> WireError:
@@ -312,15 +315,18 @@ def _row_items(viewed: Viewed, offset: int, length: int) -> list[dict[str, Any]]
 def _row(viewed: Viewed, row: dict[str, Any], number: int) -> dict[str, Any]:
     shown = {}
     for name, cell in row.items():
-        media = media_of(cell, viewed.index.features[name])
-        if media is None:
-            shown[name] = _plain(cell)
+        feature = viewed.index.features[name]
+        if holds_media(feature):
+            address = f"{viewed.assets}/{number}/{quote(name, safe='')}"
+            shown[name] = _shown_media(media_of(cell, feature), address)
         else:
-            shown[name] = _shown_media(media, f"{viewed.assets}/{number}/{quote(name, safe='')}")
+            shown[name] = _plain(cell)
     return shown
 
 
-def _shown_media(media: Media, address: str) -> Any:
+def _shown_media(media: Media | None, address: str) -> Any:
+    if media is None:
+        return None
     source = f"{address}/{media.filename}"
     if media.size is None:
         return [{"src": source, "type": media.content_type}]

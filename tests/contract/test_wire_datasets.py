@@ -13,6 +13,11 @@ KNOWN = [repository.id for repository in repositories() if repository.kind == "d
 WRITTEN = ["curso/perguntas-pt", "curso/avaliacoes-pt"]
 
 
+@pytest.mark.contract(
+    task=("hub-datasets", "hub-files"),
+    client=("datasets", "HfApi"),
+    direction=("request", "answer", "error"),
+)
 def test_datasets_and_huggingface_hub(server, tmp_path):
     seen = run_client(server, tmp_path, "datasets_by_id.py")
     manifest = store.manifest(DATASET)
@@ -54,6 +59,7 @@ def test_datasets_and_huggingface_hub(server, tmp_path):
     assert seen["missing"] == "DatasetNotFoundError"
 
 
+@pytest.mark.contract(task="hub-datasets", client="requests", direction="request")
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -71,6 +77,7 @@ def test_list_filters_by_tags(server, query, expected):
     assert [item["id"] for item in response.json()] == expected
 
 
+@pytest.mark.contract(task="hub-datasets", client="requests", direction="error")
 def test_a_dataset_is_no_model_to_call(server):
     response = server.post(server.model_url(DATASET), {"inputs": "oi"})
     assert response.status_code == 400

@@ -23,6 +23,7 @@ FILES = {
     "datasets": "/datasets/curso/perguntas-pt/resolve/main/",
     "spaces": "/spaces/curso/pergunte-ao-texto/resolve/main/",
 }
+ALL_LISTS = tuple(f"hub-{kind}" for kind in IDS)
 each_kind = pytest.mark.parametrize("kind", IDS)
 
 
@@ -45,6 +46,7 @@ INFOS = {
 }
 
 
+@pytest.mark.contract(task=ALL_LISTS, client="requests", direction="answer")
 @each_kind
 def test_list_has_every_repository_of_the_catalog(server, kind):
     listed = get(server, f"/api/{kind}").json()
@@ -52,6 +54,7 @@ def test_list_has_every_repository_of_the_catalog(server, kind):
     assert [item["id"] for item in listed] == IDS[kind]
 
 
+@pytest.mark.contract(task="hub-models", client="requests", direction="request")
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -79,6 +82,7 @@ def test_list_filters_and_sorts(server, query, expected):
     assert [model["id"] for model in get(server, f"/api/models?{query}").json()] == expected
 
 
+@pytest.mark.contract(task=ALL_LISTS, client="requests", direction="request")
 @each_kind
 @pytest.mark.parametrize("key", ["lastModified", "createdAt"])
 def test_list_sorts_by_date(server, kind, key):
@@ -88,6 +92,7 @@ def test_list_sorts_by_date(server, kind, key):
         assert dates == sorted(dates, reverse=newest_first)
 
 
+@pytest.mark.contract(task=ALL_LISTS, client="requests", direction="request")
 @each_kind
 def test_list_shows_more_when_asked(server, kind):
     brief, full = (get(server, f"/api/{kind}{query}").json()[0] for query in ("", "?full=True"))
@@ -98,6 +103,7 @@ def test_list_shows_more_when_asked(server, kind):
     assert set(expanded) == {"_id", "id", "likes", "cardData"}
 
 
+@pytest.mark.contract(task="hub-models", client="requests", direction=("request", "answer"))
 def test_list_pages_through_link_headers(server):
     response, seen = get(server, "/api/models?limit=1&author=curso"), []
     while True:
@@ -110,6 +116,7 @@ def test_list_pages_through_link_headers(server):
     assert seen == KNOWN
 
 
+@pytest.mark.contract(task="hub-models", client="requests", direction="error")
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=abc", "sort=beleza", "cursor=%25%25", "cursor=zz"]
 )
@@ -119,6 +126,7 @@ def test_list_refuses_nonsense(server, query):
     shapes.check(shapes.ERROR, response.json())
 
 
+@pytest.mark.contract(task=ALL_LISTS, client="requests", direction="error")
 @each_kind
 def test_a_repository_is_of_one_kind_only(server, kind):
     for other in IDS.keys() - {kind}:
@@ -130,6 +138,7 @@ def test_a_repository_is_of_one_kind_only(server, kind):
             assert response.headers["X-Error-Code"] == "RepoNotFound"
 
 
+@pytest.mark.contract(task="hub-models", client="requests", direction="error")
 def test_agent_registry_is_absent(server):
     assert get(server, "/api/agent-harnesses").status_code == 404
 
@@ -137,6 +146,7 @@ def test_agent_registry_is_absent(server):
 # --- one repository
 
 
+@pytest.mark.contract(task=ALL_LISTS, client="requests", direction="answer")
 @each_kind
 def test_info_describes_the_built_files(server, kind):
     repo_id = BUILT[kind]
@@ -150,6 +160,7 @@ def test_info_describes_the_built_files(server, kind):
         assert get(server, f"/api/{kind}/{repo_id}/revision/{revision}").json() == info
 
 
+@pytest.mark.contract(task=ALL_LISTS, client="requests", direction="answer")
 @each_kind
 def test_refs_and_commits_agree_with_info(server, kind):
     repo = f"{server.url}/api/{kind}/{BUILT[kind]}"
@@ -160,6 +171,11 @@ def test_refs_and_commits_agree_with_info(server, kind):
     assert [item["id"] for item in commits] == [commit]
 
 
+@pytest.mark.contract(
+    task=ALL_LISTS,
+    client="requests",
+    direction=("answer", "error"),
+)
 @each_kind
 def test_anyone_may_read_and_nobody_may_write(server, kind):
     check = f"/api/{kind}/{BUILT[kind]}/auth-check"
@@ -170,11 +186,13 @@ def test_anyone_may_read_and_nobody_may_write(server, kind):
     assert get(server, f"/api/{kind}/curso/nada/auth-check").status_code == 404
 
 
+@pytest.mark.contract(task="hub-models", client="requests", direction="request")
 def test_security_status_says_that_nothing_was_scanned(server):
     info = get(server, f"/api/models/{MODEL}?securityStatus=true").json()
     assert info["securityRepoStatus"] == {"scansDone": False, "filesWithIssues": []}
 
 
+@pytest.mark.contract(task="hub-models", client="requests", direction="request")
 def test_info_with_blobs_and_expand(server):
     siblings = get(server, f"/api/models/{MODEL}?blobs=true").json()["siblings"]
     files = store.manifest(MODEL).files
@@ -185,6 +203,7 @@ def test_info_with_blobs_and_expand(server):
     assert set(expanded) == {"_id", "id", "safetensors", "gated"}
 
 
+@pytest.mark.contract(task="hub-files", client="requests", direction=("request", "answer"))
 def test_tree_and_paths_info(server):
     tree = get(server, f"/api/models/{MODEL}/tree/main?recursive=true&expand=true").json()
     shapes.check(shapes.TREE, tree)
@@ -201,6 +220,7 @@ def test_tree_and_paths_info(server):
     assert [entry["path"] for entry in named] == ["config.json"]
 
 
+@pytest.mark.contract(task=("hub-models", "hub-files"), client="requests", direction="error")
 @pytest.mark.parametrize(
     ("path", "code"),
     [
@@ -254,6 +274,7 @@ def send_raw(server, path):
     return response.status, contents
 
 
+@pytest.mark.contract(task="hub-files", client="requests", direction="error")
 @each_kind
 @pytest.mark.parametrize("path", OUTSIDE)
 def test_no_file_path_leaves_the_repository(server, wire_cache, kind, path):
@@ -262,6 +283,7 @@ def test_no_file_path_leaves_the_repository(server, wire_cache, kind, path):
     assert (wire_cache / "secret").read_bytes() not in contents
 
 
+@pytest.mark.contract(task=ALL_LISTS, client="requests", direction="error")
 @each_kind
 @pytest.mark.parametrize("path", OUTSIDE)
 def test_no_other_path_parameter_does_either(server, wire_cache, kind, path):
@@ -286,6 +308,7 @@ def test_no_other_path_parameter_does_either(server, wire_cache, kind, path):
 # --- files
 
 
+@pytest.mark.contract(task="hub-files", client="requests", direction="answer")
 def test_resolve_sends_the_file_and_its_headers(server):
     url = f"{server.url}/{MODEL}/resolve/main/config.json"
     contents = (store.ensure(MODEL) / "config.json").read_bytes()
@@ -300,6 +323,7 @@ def test_resolve_sends_the_file_and_its_headers(server):
     assert unchanged.status_code == 304
 
 
+@pytest.mark.contract(task="hub-files", client="requests", direction="request")
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
@@ -318,6 +342,7 @@ def test_ranges(server, asked, expected):
     assert response.headers["Content-Range"].endswith(f"/{len(contents)}")
 
 
+@pytest.mark.contract(task="hub-files", client="requests", direction="error")
 def test_range_beyond_the_end(server):
     url = f"{server.url}/{MODEL}/resolve/main/config.json"
     response = requests.get(url, headers={"Range": "bytes=99999999-"}, timeout=30)
@@ -327,6 +352,11 @@ def test_range_beyond_the_end(server):
 # --- the real clients
 
 
+@pytest.mark.contract(
+    task=("hub-models", "hub-files", "whoami"),
+    client="HfApi",
+    direction=("request", "answer", "error"),
+)
 def test_huggingface_hub(server, tmp_path):
     seen = run_client(server, tmp_path, "hub.py")
     files = store.manifest(MODEL).files
@@ -351,6 +381,7 @@ def test_huggingface_hub(server, tmp_path):
     assert seen["bad_token"] == 401
 
 
+@pytest.mark.contract(task=("hub-models", "hub-files"), client="transformers", direction="answer")
 def test_transformers(server, tmp_path):
     seen = run_client(server, tmp_path, "transformers_by_id.py")
     expected = server.ask().json()

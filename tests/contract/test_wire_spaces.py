@@ -1,5 +1,6 @@
 """Spaces: their files, and the truth about whether they run."""
 
+import pytest
 import requests
 import shapes
 from client_runs import run_client
@@ -9,6 +10,9 @@ from helpers.embedded import store
 SPACE = "curso/pergunte-ao-texto"
 
 
+@pytest.mark.contract(
+    task=("hub-spaces", "hub-files"), client="HfApi", direction=("request", "answer")
+)
 def test_huggingface_hub(server, tmp_path):
     seen = run_client(server, tmp_path, "spaces_by_id.py")
     manifest = store.manifest(SPACE)
@@ -25,6 +29,7 @@ def test_huggingface_hub(server, tmp_path):
     assert seen["exists"] == [True, False]
 
 
+@pytest.mark.contract(task="hub-spaces", client="requests", direction="error")
 def test_runtime_of_what_does_not_exist(server):
     for repo_id in ("curso/nada", "curso/qa-pt"):
         response = requests.get(f"{server.url}/api/spaces/{repo_id}/runtime", timeout=30)
