@@ -70,9 +70,37 @@ class TextEncoder:
             WireError: 413 for a text that is too long and may not be cut.
             ValueError: There is no such prompt.
         """
+        rows = self.rows(
+            texts,
+            truncate=truncate,
+            prompt_name=prompt_name,
+            truncation_direction=truncation_direction,
+        )
+        return self.vectors(rows, normalize=normalize)
+
+    def rows(
+        self,
+        texts: Sequence[str],
+        *,
+        truncate: bool = True,
+        prompt_name: str | None = None,
+        truncation_direction: str = "right",
+    ) -> list[list[int]]:
+        """Do the first half of :meth:`encode`: turn texts into tokens.
+
+        Returns:
+            For each text, the ids of its tokens, at most as many as the model takes.
+        """
+        return self._tokenized(self._prompted(texts, prompt_name), truncate, truncation_direction)
+
+    def vectors(self, rows: Sequence[list[int]], *, normalize: bool = True) -> npt.NDArray[Any]:
+        """Do the second half of :meth:`encode`: turn tokens into vectors.
+
+        Returns:
+            float32 array of shape ``(rows, hidden size)``.
+        """
         import numpy as np
 
-        rows = self._tokenized(self._prompted(texts, prompt_name), truncate, truncation_direction)
         # Texts of similar length together: less padding, less work.
         order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
         vectors: list[Any] = [None] * len(rows)

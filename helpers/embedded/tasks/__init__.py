@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from helpers.embedded.tasks import embeddings, question_answering
+from helpers.embedded.tasks import (
+    embeddings,
+    images,
+    question_answering,
+    speech,
+    text_classification,
+    translation,
+    zero_shot,
+)
 from helpers.embedded.tasks.base import Handler
 
 HANDLERS: dict[str, Handler] = {
     "question-answering": question_answering.HANDLER,
     "feature-extraction": embeddings.FEATURE_EXTRACTION,
     "sentence-similarity": embeddings.SENTENCE_SIMILARITY,
+    "zero-shot-classification": zero_shot.HANDLER,
+    "text-classification": text_classification.HANDLER,
+    "translation": translation.HANDLER,
+    "automatic-speech-recognition": speech.HANDLER,
+    "image-classification": images.IMAGE_CLASSIFICATION,
 }
 """Every task answered at ``/hf-inference/models/{id}``. Chat has routes of its own."""
 
 SERVED_TASKS: dict[str, tuple[str, ...]] = {
     "question-answering": ("question-answering",),
-    "feature-extraction": ("feature-extraction", "sentence-similarity"),
-    "sentence-similarity": ("feature-extraction", "sentence-similarity"),
+    # An encoder also sorts texts into labels, by similarity.
+    "feature-extraction": ("feature-extraction", "sentence-similarity", "zero-shot-classification"),
+    "text-classification": ("text-classification",),
+    "translation": ("translation",),
+    "automatic-speech-recognition": ("automatic-speech-recognition",),
+    "image-classification": ("image-classification",),
     "text-generation": ("conversational",),
 }
 """For a repository's own task: the tasks it is served for, the usual one first."""

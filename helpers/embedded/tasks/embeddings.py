@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any
 
 from helpers.embedded.encoder import TextEncoder
-from helpers.embedded.tasks.base import Call, Handler, boolean, is_texts, one_by_one
+from helpers.embedded.tasks.base import (
+    Call,
+    Handler,
+    boolean,
+    check_texts,
+    check_tokens,
+    company,
+    is_texts,
+    together,
+)
 from helpers.embedded.wire import WireError
-
-TEXTS_LIMIT = 128
-"""Texts embedded in one request."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +27,7 @@ class Texts:
 
     texts: list[str]
     choices: dict[str, Any]
+    normalize: bool
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,6 @@ def _prepare_feature_extraction(call: Call) -> Texts:
     _check_texts(texts)
     options = call.options | call.parameters
     choices = {
-        "normalize": boolean(options, "normalize", True),
         "truncate": boolean(options, "truncate", True),
         "prompt_name": options.get("prompt_name"),
         "truncation_direction": str(options.get("truncation_direction") or "right").lower(),
@@ -47,11 +55,31 @@ def _prepare_feature_extraction(call: Call) -> Texts:
         raise ValueError("`prompt_name` must be a string.")
     if choices["truncation_direction"] not in ("left", "right"):
         raise ValueError("`truncation_direction` must be either `left` or `right`.")
-    return Texts(texts, choices)
+    return Texts(texts, choices, boolean(options, "normalize", True))
 
 
-def _embed(encoder: TextEncoder, job: Texts) -> list[list[float]]:
-    return encoder.encode(job.texts, **job.choices).tolist()
+def _read_texts(encoder: TextEncoder, job: Texts) -> list[list[int]]:
+    rows = encoder.rows(job.texts, **job.choices)
+    check_tokens(rows)
+    return rows
+
+
+def _embed(encoder: TextEncoder, jobs: list[Texts], rows: list[list[list[int]]]) -> list[Any]:
+    groups = _grouped_vectors(encoder, rows, normalize=jobs[0].normalize)
+    return [vectors.tolist() for vectors in groups]
+
+
+def _grouped_vectors(
+    encoder: TextEncoder, groups: list[list[list[int]]], *, normalize: bool
+) -> list[Any]:
+    """Embed the rows of several jobs at once; returns each job's vectors."""
+    vectors = encoder.vectors([row for rows in groups for row in rows], normalize=normalize)
+    ends = accumulate(map(len, groups), initial=0)
+    return [vectors[start:end] for start, end in pairwise(ends)]
+
+
+def _texts_key(job: Texts) -> Hashable | None:
+    return company(job.texts, job.normalize)
 
 
 def _prepare_sentence_similarity(call: Call) -> Comparison:
@@ -68,24 +96,39 @@ def _prepare_sentence_similarity(call: Call) -> Comparison:
             "`List[str]`."
         )
     _check_texts(sentences)
+    check_texts([source])
     return Comparison(source, sentences)
 
 
-def _compare(encoder: TextEncoder, job: Comparison) -> list[float]:
-    vectors = encoder.encode([job.source, *job.sentences])
-    return (vectors[1:] @ vectors[0]).tolist()
+def _read_comparison(encoder: TextEncoder, job: Comparison) -> list[list[int]]:
+    rows = encoder.rows([job.source, *job.sentences])
+    check_tokens(rows)
+    return rows
+
+
+def _compare(
+    encoder: TextEncoder, _jobs: list[Comparison], rows: list[list[list[int]]]
+) -> list[Any]:
+    groups = _grouped_vectors(encoder, rows, normalize=True)
+    return [(vectors[1:] @ vectors[0]).tolist() for vectors in groups]
+
+
+def _comparison_key(job: Comparison) -> Hashable | None:
+    return company([job.source, *job.sentences])
 
 
 def _check_texts(texts: list[str]) -> None:
     if not texts:
         raise ValueError("`inputs` cannot be empty")
-    if len(texts) > TEXTS_LIMIT:
-        raise WireError(413, f"batch size {len(texts)} > maximum allowed batch size {TEXTS_LIMIT}")
+    check_texts(texts)
 
 
 FEATURE_EXTRACTION = Handler(
-    TextEncoder.from_folder, _prepare_feature_extraction, one_by_one(_embed)
+    TextEncoder.from_folder, _prepare_feature_extraction, together(_read_texts, _embed), _texts_key
 )
 SENTENCE_SIMILARITY = Handler(
-    TextEncoder.from_folder, _prepare_sentence_similarity, one_by_one(_compare)
+    TextEncoder.from_folder,
+    _prepare_sentence_similarity,
+    together(_read_comparison, _compare),
+    _comparison_key,
 )

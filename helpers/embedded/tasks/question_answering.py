@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Hashable
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
-from helpers.embedded.tasks.base import Call, Handler, is_texts, one_by_one
+from helpers.embedded.tasks.base import Call, Handler, company, is_texts, together
 from helpers.embedded.wire import WireError
 
 CONTEXT_LIMIT = 100_000
@@ -16,6 +19,8 @@ WINDOW_LIMIT = 128
 _SURELY_FEW = 2_000
 """Characters that cannot fill too many windows, however they overlap by default."""
 PAIR_LIMIT = 64
+BATCH_SIZE = 16
+"""Windows that go through the model together."""
 
 _QA_KEYS = (
     "question-answering expects `inputs` to be a dict containing both `question` and `context` "
@@ -50,17 +55,35 @@ class Questions:
 def _prepare(call: Call) -> Questions:
     questions, contexts = _question_pairs(call.inputs)
     parameters = {name: call.parameters.get(name) for name in _QA_PARAMETERS}
-    for name in ("handle_impossible_answer", "align_to_words"):
-        if not isinstance(parameters[name], bool | None):
-            raise ValueError(f"{name} parameter should be a boolean (got {parameters[name]!r})")
+    for name in _QA_PARAMETERS:
+        is_flag = name in ("handle_impossible_answer", "align_to_words")
+        if not isinstance(parameters[name], bool | None if is_flag else int | None):
+            kind = "a boolean" if is_flag else "an integer"
+            shown = reprlib.repr(parameters[name])
+            raise ValueError(f"{name} parameter should be {kind} (got {shown})")
     _check_work(questions, contexts, parameters)
     return Questions(questions, contexts, parameters)
 
 
-def _answer(answerer: Any, job: Questions) -> Any:
+def _read(answerer: Any, job: Questions) -> None:
     _check_windows(answerer.tokenizer, job.questions, job.contexts, job.parameters)
-    answers = answerer.many(job.questions, job.contexts, **job.parameters)
-    return answers[0] if len(answers) == 1 else answers
+
+
+def _answer(answerer: Any, jobs: list[Questions], _checked: list[None]) -> list[Any]:
+    answers = answerer.many(
+        [question for job in jobs for question in job.questions],
+        [context for job in jobs for context in job.contexts],
+        batch_size=BATCH_SIZE,
+        **jobs[0].parameters,
+    )
+    ends = accumulate((len(job.questions) for job in jobs), initial=0)
+    groups = [answers[start:end] for start, end in pairwise(ends)]
+    return [group[0] if len(group) == 1 else group for group in groups]
+
+
+def _batch_key(job: Questions) -> Hashable | None:
+    # repr, because True equals 1 and means something else.
+    return company(job.questions + job.contexts, *map(repr, job.parameters.values()))
 
 
 def _question_pairs(inputs: Any) -> tuple[list[str], list[str]]:
@@ -76,6 +99,9 @@ def _question_pairs(inputs: Any) -> tuple[list[str], list[str]]:
         raise ValueError("Questions and contexts don't have the same lengths")
     if not questions:
         raise ValueError("`question` cannot be empty")
+    for name, texts in (("question", questions), ("context", contexts)):
+        if not all(map(str.strip, texts)):
+            raise ValueError(f"`{name}` cannot be empty")
     return questions, contexts
 
 
@@ -123,4 +149,4 @@ def _check_windows(
         )
 
 
-HANDLER = Handler(_load_answerer, _prepare, one_by_one(_answer))
+HANDLER = Handler(_load_answerer, _prepare, together(_read, _answer), _batch_key)

@@ -1,0 +1,145 @@
+"""Automatic speech recognition: the words of a recording."""
+
+from __future__ import annotations
+
+import reprlib
+from dataclasses import dataclass
+from typing import Any
+
+from helpers.embedded.tasks.base import (
+    Call,
+    Handler,
+    integer,
+    media_bytes,
+    one_by_one,
+    only_for_generation,
+    stock_pipeline,
+)
+from helpers.embedded.wire import WireError
+from helpers.errors import CourseError
+
+TASK = "automatic-speech-recognition"
+SECONDS_LIMIT = 60
+"""Seconds of speech in one request: two of the model's windows, a few seconds' work."""
+WINDOW_SECONDS = 30
+NEW_TOKENS = 224
+"""Tokens of a window, at most; what is spoken in thirty seconds has fewer than 150."""
+BEAMS_LIMIT = 5
+
+MALFORMED = "Malformed soundfile"
+
+_GENERATION = ("generation_parameters", "generate_kwargs")
+_KNOWN = ("language", "task", "max_new_tokens", "num_beams", "do_sample", "temperature")
+
+
+@dataclass(frozen=True)
+class Speech:
+    """A checked call.
+
+    Attributes:
+        data: A sound file's bytes.
+        return_timestamps: ``True`` for a chunk a sentence, ``"word"`` for a chunk a word.
+        generation: What ``generate`` is called with.
+    """
+
+    data: bytes
+    return_timestamps: bool | str
+    generation: dict[str, Any]
+
+
+def _prepare(call: Call) -> Speech:
+    data = media_bytes(call, TASK, MALFORMED)
+    parameters = _flat(call.parameters)
+    timestamps = parameters.pop("return_timestamps", None) or False
+    if timestamps == "char":
+        raise ValueError(
+            "Whisper cannot return `char` timestamps, only word level or segment level timestamps. "
+            "Use `return_timestamps='word'` or `return_timestamps=True` respectively."
+        )
+    if timestamps not in (True, False, "word"):
+        raise ValueError(
+            "return_timestamps parameter should be a boolean or 'word' "
+            f"(got {reprlib.repr(timestamps)})"
+        )
+    return Speech(data, timestamps, _generation(parameters))
+
+
+def _flat(parameters: dict[str, Any]) -> dict[str, Any]:
+    flat = {name: value for name, value in parameters.items() if name not in _GENERATION}
+    for name in _GENERATION:
+        inner = parameters.get(name)
+        if not isinstance(inner, dict | None):
+            raise ValueError(f"{name} parameter should be a dict (got {reprlib.repr(inner)})")
+        flat.update(inner or {})
+    return {name: value for name, value in flat.items() if value is not None}
+
+
+def _generation(parameters: dict[str, Any]) -> dict[str, Any]:
+    only_for_generation(parameters, _KNOWN)
+    checked: dict[str, Any] = {
+        "max_new_tokens": integer(parameters, "max_new_tokens", NEW_TOKENS, highest=NEW_TOKENS),
+        "num_beams": integer(parameters, "num_beams", 1, highest=BEAMS_LIMIT),
+    }
+    for name in ("language", "task"):
+        if name in parameters:
+            value = parameters[name]
+            if not isinstance(value, str):
+                raise ValueError(f"{name} parameter should be a string (got {reprlib.repr(value)})")
+            checked[name] = value[:40]
+    if parameters.get("do_sample"):
+        raise ValueError("do_sample parameter is not supported here: words are not drawn by lot")
+    return checked
+
+
+def _recognise(recogniser: Any, job: Speech) -> dict[str, Any]:
+    recording = _decoded(job.data)
+    is_long = recording.seconds > WINDOW_SECONDS
+    answer = recogniser(
+        {"raw": recording.samples, "sampling_rate": recording.sampling_rate},
+        # The model needs timestamps to find its way through more than one window.
+        return_timestamps=job.return_timestamps or is_long,
+        generate_kwargs=job.generation,
+    )
+    if not job.return_timestamps:
+        return {"text": answer["text"]}
+    chunks = [
+        {"text": chunk["text"], "timestamp": _interval(chunk["timestamp"], recording.seconds)}
+        for chunk in answer["chunks"]
+    ]
+    return {"text": answer["text"], "chunks": chunks}
+
+
+def _interval(timestamp: tuple[float, float | None], seconds: float) -> list[float]:
+    """Return a chunk's start and end; one that the recording cuts off ends with it."""
+    start, end = timestamp
+    return [start, seconds if end is None else end]
+
+
+def _decoded(data: bytes) -> Any:
+    """Return the recording, as the model takes it.
+
+    Raises:
+        WireError: 413, it is too long.
+        ValueError: It is no recording.
+    """
+    from helpers import audio
+
+    try:
+        recording = audio.decode(data)
+    except CourseError as error:
+        raise ValueError(MALFORMED) from error
+    if recording.seconds > SECONDS_LIMIT:
+        raise WireError(
+            413,
+            f"The recording is too long: {recording.seconds:.0f} seconds, at most {SECONDS_LIMIT} "
+            "are accepted.",
+        )
+    return recording
+
+
+HANDLER = Handler(
+    stock_pipeline(TASK),
+    _prepare,
+    one_by_one(_recognise),
+    accepts=("audio/", "application/octet-stream"),
+)
