@@ -37,7 +37,7 @@ _ABBREVIATION = re.compile(
     srs? | sras? | srta | drs? | dras? | profs? | profas? | enga? | arq | adv | exm[oa] | ilm[oa]
     | sto | sta | pe | fr | dom | cel | gen | ten | sgt | cap | maj | alm | brig | gov | sen | dep
     | des | ver | pres | av | rod | trav | pç | pça | lgo | arts? | inc | figs? | p[áa]gs? | vols?
-    | núm | eds? | orgs? | cf | ex | p\.ex | obs | ref | tel | cód | dept | depto | aprox | máx | mín
+    | núm | eds? | orgs? | cf | ex | p\.ex | obs | ref | tel | cód | depto? | aprox | máx | mín
     | mrs? | ms | messrs | st | mt | vs | rev | hon | col | lt | capt | e\.g | i\.e | viz
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -158,7 +158,10 @@ class Translator:
             translations.update(
                 zip(batch, self._translate_batch(batch, max_new_tokens), strict=True)
             )
-        return ["".join(translations.get(piece, piece) for piece in pieces) for pieces in documents]
+        return [
+            "".join(translations[part] if is_sentence else part for part, is_sentence in pieces)
+            for pieces in documents
+        ]
 
     def _translate_batch(self, sentences: list[str], max_new_tokens: int) -> list[str]:
         import torch
