@@ -193,7 +193,7 @@ class Translator:
 
     def _shorten(self, sentence: str) -> list[str]:
         """Cut a sentence that is too long for the model near its middle, until it is not."""
-        if len(sentence) <= MAX_SOURCE_TOKENS or self._length(sentence) <= MAX_SOURCE_TOKENS:
+        if not self._is_too_long(sentence):
             return [sentence]
         cut = _middle_pause(sentence)
         first = sentence[:cut].rstrip()
@@ -203,8 +203,11 @@ class Translator:
             *self._shorten(sentence[cut:]),
         ]
 
-    def _length(self, sentence: str) -> int:
-        return len(self.tokenizer.tokenize(sentence))
+    def _is_too_long(self, sentence: str) -> bool:
+        # Cut there, the tokenizer does not warn that the sentence exceeds the model's limit.
+        limit = MAX_SOURCE_TOKENS + 1
+        tokens = self.tokenizer(sentence, truncation=True, max_length=limit)["input_ids"]
+        return len(tokens) == limit
 
 
 def split_sentences(line: str) -> list[str]:
