@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from helpers import bootstrap
+from helpers.embedded import options as server_options
 from helpers.errors import CourseError
 from helpers.messages import text
 
@@ -81,12 +82,20 @@ def _test(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     from helpers.embedded import server
 
-    arguments = []
-    if options.port is not None:
-        arguments += ["--port", str(options.port)]
-    if options.token is not None:
-        arguments += ["--token", options.token]
-    return server.main(arguments)
+    if options.for_class and not options.no_build:
+        _build_for_class()
+    return server.run(options)
+
+
+def _build_for_class() -> None:
+    """Build everything first: forty notebooks must not wait for it, nor need the internet."""
+    from helpers.embedded.catalog import repositories
+    from helpers.runner import build_models
+
+    try:
+        build_models(repository.id for repository in repositories())
+    except CourseError as error:
+        raise CourseError(f"{error} {text('server.not_all_built')}") from error
 
 
 def _models(options: argparse.Namespace) -> int:
@@ -139,7 +148,9 @@ def _parser() -> argparse.ArgumentParser:
 
     lab = verb("lab", text("cli.help_lab"))
     lab.add_argument("--no-browser", action="store_true", help=text("cli.help_no_browser"))
-    lab.add_argument("--port", type=_port, metavar="N", help=text("cli.help_port_lab"))
+    lab.add_argument(
+        "--port", type=server_options.port, metavar="N", help=text("cli.help_port_lab")
+    )
 
     run = verb("run", text("cli.help_run"))
     run.add_argument("numbers", nargs="*", metavar="NN", help=text("cli.help_numbers"))
@@ -152,18 +163,12 @@ def _parser() -> argparse.ArgumentParser:
     verb("doctor", text("cli.help_doctor"))
 
     serve = verb("serve", text("cli.help_serve"))
-    serve.add_argument("--port", type=_port, metavar="N", help=text("cli.help_port_serve"))
-    serve.add_argument("--token", metavar="T", help=text("cli.help_token"))
+    serve.add_argument("--no-build", action="store_true", help=text("server.help_no_build"))
+    server_options.add_server_arguments(serve)
 
     models = verb("models", text("cli.help_models"))
     models.add_argument("--fetch", action="store_true", help=text("cli.help_fetch"))
     return parser
-
-
-def _port(value: str) -> int:
-    if value.isascii() and value.isdigit() and 0 < int(value) < 65536:
-        return int(value)
-    raise argparse.ArgumentTypeError(text("cli.not_a_number", value=value))
 
 
 def _speak_utf8() -> None:

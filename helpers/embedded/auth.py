@@ -21,6 +21,11 @@ PREFIX = "hf_"
 FIXED_CLIENT = "token"
 """Client id of whoever presents the one token that a server was started with."""
 
+CLASS_PREFIX = "hf_turma"
+_CLASS_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+"""Without those that look alike on a projector: i, l, 1, o, 0."""
+_CLASS_LENGTH = 12
+
 _SECRET_DIGITS = 64
 _SIGNATURE_DIGITS = 32
 MISSING = "Invalid username or password."
@@ -51,6 +56,17 @@ def client_token(client_id: str, expires: datetime | None = None) -> str:
     expiry = int(expires.timestamp()) if expires else 0
     payload = f"{expiry}:{client_id}".encode().hex()
     return f"{PREFIX}{payload}{_signature(payload)}"
+
+
+def class_token() -> str:
+    """Make the one token of a class, to be read from a screen and typed.
+
+    Returns:
+        The same on every call, so that a server started again next week knows its learners.
+    """
+    digest = hmac.new(_secret(), b"class token", hashlib.sha256).digest()
+    letters = [_CLASS_LETTERS[byte % len(_CLASS_LETTERS)] for byte in digest[:_CLASS_LENGTH]]
+    return CLASS_PREFIX + "".join(letters)
 
 
 def verify(header: str | None, fixed_token: str | None = None) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from helpers.embedded.catalog import catalog
@@ -26,6 +29,7 @@ from helpers.embedded.workers import (
     QUEUE_LIMIT,
     ModelWorker,
     OverloadedError,
+    Ticket,
     warm_imports,
 )
 from helpers.errors import CourseError
@@ -77,12 +81,12 @@ async def infer(request: Request) -> Response:
     """Answer ``POST /hf-inference/models/{id}`` and ``.../pipeline/{task}``."""
     model_id = request.path_params["model_id"]
     handler = _handler(model_id, request.path_params.get("task"))
-    call = await _read_call(request, handler)
+    call, digest = await _read_call(request, handler)
     started = time.perf_counter()
     try:
-        job = handler.prepare(call)
+        ticket = await _ticket(handler, call, digest, request.state.client_id)
         worker = request.app.state.residents.worker(model_id, handler.load)
-        answer = await worker.run(lambda model: _only(handler.answer(model, [job])))
+        answer = await while_connected(request, worker.add(ticket))
     except OverloadedError:
         raise WireError(503, OVERLOADED) from None
     except CourseError as error:
@@ -95,6 +99,44 @@ async def infer(request: Request) -> Response:
         "access-control-expose-headers": "x-compute-type, x-compute-time",
     }
     return JSONResponse(answer, headers=headers)
+
+
+async def while_connected(request: Request, future: Future[Any]) -> Any:
+    """Wait for a worker's answer, for as long as the client does.
+
+    Args:
+        request: A request whose body has been read.
+        future: What the worker gave; it is cancelled, which costs the model nothing while the
+            job waits, if the client leaves.
+
+    Raises:
+        ClientDisconnect: The client left.
+    """
+    answer = asyncio.wrap_future(future)
+    gone = asyncio.ensure_future(_until_gone(request))
+    try:
+        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ClientDisconnect
+        return answer.result()
+    finally:
+        gone.cancel()
+        answer.cancel()
+
+
+async def _until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _ticket(handler: Handler, call: Call, digest: bytes, client: str) -> Ticket:
+    """Check a call; pictures and recordings are decoded away from the event loop."""
+    if handler.accepts:
+        job = await asyncio.to_thread(handler.prepare, call)
+    else:
+        job = handler.prepare(call)
+    key = handler.batch_key(job) if handler.batch_key is not None else None
+    return Ticket(handler.answer, job, key, same=digest, client=client)
 
 
 def served_repository_tasks(model_id: str) -> tuple[str, ...]:
@@ -116,22 +158,21 @@ def _handler(model_id: str, task: str | None) -> Handler:
     return HANDLERS[task or tasks[0]]
 
 
-def _only(answers: list[Any]) -> Any:
-    """Return a batch's one answer, or raise the error in its place."""
-    (answer,) = answers
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
+async def _read_call(request: Request, handler: Handler) -> tuple[Call, bytes]:
+    """Read a request's body: JSON, or a media type that the task takes as it is.
 
-
-async def _read_call(request: Request, handler: Handler) -> Call:
-    """Read a request's body: JSON, or a media type that the task takes as it is."""
+    Returns:
+        The call, and a digest that only calls with the same bytes have.
+    """
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if handler.accepts and content_type.startswith(handler.accepts):
         body = await read_body(request, MEDIA_BODY_LIMIT)
-        return Call(body, {}, {}, content_type)
-    limit = MEDIA_JSON_LIMIT if handler.accepts else TEXT_BODY_LIMIT
-    return _checked(*await read_json(request, limit))
+        call = Call(body, {}, {}, content_type)
+    else:
+        limit = MEDIA_JSON_LIMIT if handler.accepts else TEXT_BODY_LIMIT
+        value, body = await read_json(request, limit)
+        call = _checked(value, body)
+    return call, hashlib.sha256(content_type.encode() + b"\n" + body).digest()
 
 
 def _checked(body: Any, raw: bytes) -> Call:
