@@ -6,6 +6,7 @@ import reprlib
 from dataclasses import dataclass
 from typing import Any
 
+from helpers.audio import MalformedSoundfile, Recording, decode
 from helpers.embedded.tasks.base import (
     Call,
     Handler,
@@ -26,8 +27,6 @@ NEW_TOKENS = 224
 """Tokens of a window, at most; what is spoken in thirty seconds has fewer than 150."""
 BEAMS_LIMIT = 5
 
-MALFORMED = "Malformed soundfile"
-
 _GENERATION = ("generation_parameters", "generate_kwargs")
 _KNOWN = ("language", "task", "max_new_tokens", "num_beams", "do_sample", "temperature")
 
@@ -37,18 +36,18 @@ class Speech:
     """A checked call.
 
     Attributes:
-        data: A sound file's bytes.
+        recording: What was said; one channel, at the model's sampling rate.
         return_timestamps: ``True`` for a chunk a sentence, ``"word"`` for a chunk a word.
         generation: What ``generate`` is called with.
     """
 
-    data: bytes
+    recording: Recording
     return_timestamps: bool | str
     generation: dict[str, Any]
 
 
 def _prepare(call: Call) -> Speech:
-    data = media_bytes(call, TASK, MALFORMED)
+    data = media_bytes(call, TASK, "Malformed soundfile")
     parameters = _flat(call.parameters)
     timestamps = parameters.pop("return_timestamps", None) or False
     if timestamps == "char":
@@ -61,7 +60,8 @@ def _prepare(call: Call) -> Speech:
             "return_timestamps parameter should be a boolean or 'word' "
             f"(got {reprlib.repr(timestamps)})"
         )
-    return Speech(data, timestamps, _generation(parameters))
+    generation = _generation(parameters)
+    return Speech(_decoded(data), timestamps, generation)
 
 
 def _flat(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def _generation(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _recognise(recogniser: Any, job: Speech) -> dict[str, Any]:
-    recording = _decoded(job.data)
+    recording = job.recording
     is_long = recording.seconds > WINDOW_SECONDS
     answer = recogniser(
         {"raw": recording.samples, "sampling_rate": recording.sampling_rate},
@@ -115,26 +115,21 @@ def _interval(timestamp: tuple[float, float | None], seconds: float) -> list[flo
     return [start, seconds if end is None else end]
 
 
-def _decoded(data: bytes) -> Any:
+def _decoded(data: bytes) -> Recording:
     """Return the recording, as the model takes it.
 
     Raises:
         WireError: 413, it is too long.
         ValueError: It is no recording.
     """
-    from helpers import audio
-
     try:
-        recording = audio.decode(data)
+        return decode(data, max_seconds=SECONDS_LIMIT)
+    except MalformedSoundfile as error:
+        raise ValueError("Malformed soundfile") from error
     except CourseError as error:
-        raise ValueError(MALFORMED) from error
-    if recording.seconds > SECONDS_LIMIT:
         raise WireError(
-            413,
-            f"The recording is too long: {recording.seconds:.0f} seconds, at most {SECONDS_LIMIT} "
-            "are accepted.",
-        )
-    return recording
+            413, f"The recording is too long: at most {SECONDS_LIMIT} seconds are accepted."
+        ) from error
 
 
 HANDLER = Handler(
