@@ -7,7 +7,6 @@ mistake of either translator comes on top. :class:`PortugueseBridge` shows every
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,11 +24,6 @@ Chat = Callable[..., Iterator[str]]
 
 ROLES = ("system", "user", "assistant")
 REMEMBERED_TEXTS = 512
-
-# A full stop after one of these seldom ends a sentence.
-_SHORT_FORMS = ("mr", "mrs", "ms", "dr", "prof", "st", "jr", "sr", "vs", "etc", "e.g", "i.e")
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|\n+")
-_LAST_WORD = re.compile(r"(\S*?)[.]$")
 
 
 @dataclass(frozen=True)
@@ -60,23 +54,16 @@ class SentenceBuffer:
     def add(self, piece: str) -> list[str]:
         """Take a piece; return the sentences that it completes."""
         self._text += piece
-        sentences, start = [], 0
-        for end in self._ends():
-            sentences.append(self._text[start:end])
-            start = end
-        self._text = self._text[start:]
-        return sentences
+        lines, newline, line = self._text.rpartition("\n")
+        complete = [f"{lines}{newline}"] if newline else []
+        *sentences, rest = _with_spaces(line)
+        self._text = rest
+        return [*complete, *sentences]
 
     def close(self) -> list[str]:
         """Return what is left, complete or not."""
         left, self._text = self._text, ""
         return [left] if left else []
-
-    def _ends(self) -> Iterator[int]:
-        for match in _SENTENCE_END.finditer(self._text):
-            is_line_end = match[0].startswith("\n")
-            if is_line_end or not _ends_in_short_form(self._text[: match.end()]):
-                yield match.end()
 
 
 class EnglishMemory:
@@ -117,10 +104,11 @@ class PortugueseBridge:
         """Join three models.
 
         Args:
-            to_english: translates a text from Portuguese, such as a ``helpers.Translator``.
+            to_english: translates a text from Portuguese and keeps its spaces, such as a
+                ``helpers.Translator``.
             chat: called as ``chat(messages, max_tokens=..., ...)``, gives an English answer in
                 pieces, such as a :class:`LocalChat`.
-            to_portuguese: translates a text from English.
+            to_portuguese: translates a text from English, likewise.
         """
         self._to_english = to_english
         self._chat = chat
@@ -209,7 +197,7 @@ class PortugueseBridge:
     def _in_english(self, portuguese: str) -> str:
         english = self._memory.get(portuguese)
         if english is None:
-            english = self._to_english(portuguese) if portuguese.strip() else portuguese
+            english = self._to_english(portuguese)
             self._memory.put(portuguese, english)
         return english
 
@@ -219,8 +207,8 @@ class PortugueseBridge:
         pieces, buffer = [], SentenceBuffer()
         for piece in self._chat(english, max_tokens=max_tokens, **options):
             pieces.append(piece)
-            yield from (translated(part, self._to_portuguese) for part in buffer.add(piece))
-        yield from (translated(part, self._to_portuguese) for part in buffer.close())
+            yield from map(self._to_portuguese, buffer.add(piece))
+        yield from map(self._to_portuguese, buffer.close())
         self._english_answer = "".join(pieces)
 
 
@@ -293,15 +281,6 @@ class LocalChat:
         thread.join()
 
 
-def translated(part: str, translate: Translate) -> str:
-    """Translate one part of a text, keeping the spaces and line breaks around it."""
-    core = part.strip()
-    if not core:
-        return part
-    start = part.index(core)
-    return part[:start] + translate(core) + part[start + len(core) :]
-
-
 def _is_message(message: Any) -> bool:
     return (
         isinstance(message, Mapping)
@@ -310,14 +289,14 @@ def _is_message(message: Any) -> bool:
     )
 
 
-def _ends_in_short_form(sentence: str) -> bool:
-    """Whether the last full stop belongs to "Dr.", to an initial or to the "1." of a list."""
-    word = _LAST_WORD.search(sentence.rsplit(maxsplit=1)[-1])
-    if word is None:
-        return False
-    name = word[1].lstrip("(\"'")
-    return (
-        name.lower() in _SHORT_FORMS
-        or (len(name) == 1 and name.isupper() and name != "I")
-        or (name.isdigit() and sentence.splitlines()[-1].strip() == f"{name}.")
-    )
+def _with_spaces(line: str) -> list[str]:
+    """Split a line into sentences, each with the spaces after it; the last one may go on."""
+    from helpers.translation import split_sentences
+
+    parts: list[str] = []
+    for part in split_sentences(line):
+        if parts and part.isspace():
+            parts[-1] += part
+        else:
+            parts.append(part)
+    return parts or [line]

@@ -98,7 +98,7 @@ def _bridge(request: Request) -> Bridge:
 def _engine(request: Request) -> Engine | None:
     """Return the engine that ``--chat-url`` names, if there is one."""
     settings, state = request.app.settings, request.app.state
-    if getattr(settings, "chat_url", None) is None:
+    if settings.chat_url is None:
         return None
     if not hasattr(state, "engine"):
         state.engine = Engine(settings.chat_url, settings.chat_model, settings.chat_token)

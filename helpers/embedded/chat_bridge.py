@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
 
-from helpers.bridge import EnglishMemory, SentenceBuffer, translated
+from helpers.bridge import EnglishMemory, SentenceBuffer
 from helpers.embedded.chat_calls import ChatCall, ChatError
 from helpers.embedded.chat_model import ChatModel, Delta, Generation, TextWriter, run
 from helpers.embedded.inference import Residents
@@ -19,7 +18,7 @@ from helpers.embedded.tasks import HANDLERS
 from helpers.embedded.workers import ModelWorker
 
 MODEL = "curso/chat-ponte-pt"
-CHARACTERS_LIMIT = 16_000
+CHARACTERS_LIMIT = 8_000
 """Of all messages together: translating them is bounded too, before any token is counted."""
 
 
@@ -55,7 +54,7 @@ class Bridge:
         new = [text for text in dict.fromkeys(texts) if text.strip() and not self._memory.get(text)]
         known = {text: self._memory.get(text) or text for text in texts}
         if new:
-            english = await run(self._to_english, lambda translator: translator(new))
+            english = await run(self._to_english, lambda model: model.translator(new))
             known |= dict(zip(new, english, strict=True))
             for text in new:
                 self._memory.put(text, known[text])
@@ -108,10 +107,7 @@ class BridgeGeneration:
                 yield replace(delta, text="", finish_reason=_reason(writer, delta))
 
     async def _translated(self, part: str) -> str:
-        def translate(translator: Any) -> str:
-            return translated(part, translator)
-
-        return await run(self._to_portuguese, translate)
+        return await run(self._to_portuguese, lambda model: model.translator(part))
 
     def _remember(self, portuguese: str, english: str, whole: bool) -> None:
         if whole and portuguese.strip():

@@ -78,7 +78,8 @@ def public_name(model: str) -> str:
     """
     name = model.replace("\\", "/").rstrip("/")
     is_path = model.startswith(("/", "\\", ".", "~")) or model[1:3] in (":\\", ":/")
-    return "/".join([part for part in name.split("/") if part][-2:]) if is_path else model
+    parts = [part for part in name.split("/") if part not in ("", ".", "..", "~")]
+    return "/".join(parts[-2:]) if is_path else model
 
 
 class Engine:

@@ -11,6 +11,7 @@ import shapes
 from huggingface_hub import InferenceClient
 
 MODEL = "curso/smollm2-135m-instruct"
+BRIDGE = "curso/chat-ponte-pt"
 MESSAGES = [{"role": "user", "content": "What is the capital of France?"}]
 LONG = [{"role": "user", "content": "Write a very long story about a dragon and a castle."}]
 
@@ -40,6 +41,7 @@ def content(chunks):
     return "".join(chunk["choices"][0]["delta"]["content"] for chunk in chunks if chunk["choices"])
 
 
+@pytest.mark.contract(task="conversational", client="requests", direction="answer")
 def test_a_whole_answer(chat):
     answer = chat().json()
     shapes.check(shapes.COMPLETION, answer)
@@ -51,6 +53,7 @@ def test_a_whole_answer(chat):
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
 
 
+@pytest.mark.contract(task="conversational", client="requests", direction="request")
 def test_without_temperature_the_answer_is_always_the_same(chat):
     whole = [chat(**extra).json() for extra in ({}, {"temperature": 0}, {"temperature": 0.0})]
     texts = {answer["choices"][0]["message"]["content"] for answer in whole}
@@ -58,6 +61,7 @@ def test_without_temperature_the_answer_is_always_the_same(chat):
     assert len({answer["id"] for answer in whole}) == 3
 
 
+@pytest.mark.contract(task="conversational", client="requests", direction="stream")
 def test_a_streamed_answer_is_the_whole_one_in_pieces(chat):
     whole = chat().json()
     chunks = events(chat(stream=True, stream_options={"include_usage": True}))
@@ -70,10 +74,14 @@ def test_a_streamed_answer_is_the_whole_one_in_pieces(chat):
     assert len({chunk["id"] for chunk in chunks}) == 1
 
 
+@pytest.mark.contract(task="conversational", client="requests", direction="stream")
 def test_usage_is_streamed_only_when_asked_for(chat):
     assert all("usage" not in chunk for chunk in events(chat(stream=True)))
 
 
+@pytest.mark.contract(task="conversational", client="requests", direction="request")
+@pytest.mark.contract(task="conversational", client="requests", direction="error")
+@pytest.mark.contract(task="conversational", client="requests", direction="error")
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
 def test_length(chat, name):
     answer = chat(messages=LONG, **{"max_tokens": None, name: 5}).json()
@@ -81,6 +89,7 @@ def test_length(chat, name):
     assert answer["usage"]["completion_tokens"] == 5
 
 
+@pytest.mark.contract(task="conversational", client="requests", direction=("request", "stream"))
 @pytest.mark.parametrize("stream", [False, True])
 def test_stop_texts_end_the_answer_and_are_not_in_it(chat, stream):
     response = chat(stop=["Paris", "nunca"], stream=stream)
@@ -94,6 +103,7 @@ def test_stop_texts_end_the_answer_and_are_not_in_it(chat, stream):
     assert reason == "stop"
 
 
+@pytest.mark.contract(task="conversational", client="requests", direction="request")
 def test_sampling_repeats_with_a_seed(chat):
     options = {"messages": LONG, "temperature": 1.0, "top_p": 0.9, "max_tokens": 12}
 
@@ -104,6 +114,7 @@ def test_sampling_repeats_with_a_seed(chat):
     assert len({sample(seed) for seed in range(4)}) > 1
 
 
+@pytest.mark.contract(task="conversational", client="requests", direction="request")
 def test_text_parts_and_system_messages(chat):
     parts = [
         {"type": "text", "text": "What is the capital "},
@@ -115,6 +126,7 @@ def test_text_parts_and_system_messages(chat):
     shapes.check(shapes.COMPLETION, chat(messages=[system, *MESSAGES]).json())
 
 
+@pytest.mark.contract(task="conversational", client="requests", direction=("request", "error"))
 def test_the_models_own_address_needs_no_name(chat):
     path = f"/hf-inference/models/{MODEL}/v1/chat/completions"
     for named in ("dummy", None, MODEL):
@@ -124,6 +136,7 @@ def test_the_models_own_address_needs_no_name(chat):
     assert chat("/hf-inference/models/curso/nada/v1/chat/completions").status_code == 404
 
 
+@pytest.mark.contract(task="conversational", client="requests", direction="error")
 @pytest.mark.parametrize("name", ["gpt-4o", "curso/qa-pt", 7, ["a"]])
 def test_a_model_that_does_not_chat(chat, name):
     response = chat(model=name)
@@ -193,6 +206,7 @@ def leave_while_waiting(server, url, body):
         server.post(url, body, timeout=1)
 
 
+@pytest.mark.contract(task="conversational", client="requests", direction="stream")
 @pytest.mark.parametrize("leave", [leave_after_the_first_piece, leave_while_waiting])
 def test_generation_stops_when_the_reader_leaves(server, chat, leave):
     chat(max_tokens=1)  # the model is loaded
@@ -207,13 +221,15 @@ def test_generation_stops_when_the_reader_leaves(server, chat, leave):
     assert sum(process.cpu_times()[:2]) - before < 0.5
 
 
+@pytest.mark.contract(task="conversational", client="requests", direction="answer")
 def test_models(server):
     listing = requests.get(f"{server.url}/v1/models", headers=server.headers, timeout=30).json()
-    assert [model["id"] for model in listing["data"]] == [MODEL]
+    assert [model["id"] for model in listing["data"]] == [MODEL, BRIDGE]
 
 
+@pytest.mark.contract(task="conversational", client="openai", direction=("answer", "stream"))
 def test_openai_client(openai_client):
-    assert [model.id for model in openai_client.models.list()] == [MODEL]
+    assert [model.id for model in openai_client.models.list()] == [MODEL, BRIDGE]
     answer = openai_client.chat.completions.create(model=MODEL, messages=MESSAGES, max_tokens=24)
     assert "Paris" in answer.choices[0].message.content
     stream = openai_client.chat.completions.create(
@@ -223,6 +239,7 @@ def test_openai_client(openai_client):
     assert text == answer.choices[0].message.content
 
 
+@pytest.mark.contract(task="conversational", client="openai", direction="error")
 def test_openai_client_errors(server, openai_client):
     with pytest.raises(openai.BadRequestError) as raised:
         openai_client.chat.completions.create(model="gpt-4o", messages=MESSAGES)
@@ -232,6 +249,9 @@ def test_openai_client_errors(server, openai_client):
         stranger.chat.completions.create(model=MODEL, messages=MESSAGES)
 
 
+@pytest.mark.contract(
+    task="conversational", client="InferenceClient", direction=("answer", "stream")
+)
 @pytest.mark.parametrize("address", ["base_url", "model"])
 def test_hub_client(server, address):
     if address == "base_url":
