@@ -3,7 +3,7 @@
 import os
 
 import gradio as gr
-from huggingface_hub import InferenceClient
+from huggingface_hub import InferenceClient, QuestionAnsweringOutputElement
 from huggingface_hub.errors import HfHubHTTPError
 
 # Um id do Hub ou o endereço completo de um modelo que responde perguntas.
@@ -43,7 +43,7 @@ def answer(text: str, question: str) -> tuple[str, float, list[tuple[str, str | 
     return found.answer, round(found.score, 4), marked(text, found.start, found.end)
 
 
-def ask(text: str, question: str):
+def ask(text: str, question: str) -> QuestionAnsweringOutputElement:
     """Faz a pergunta à API; um erro dela vira uma frase para quem está na página."""
     try:
         return client.question_answering(question=question, context=text)
