@@ -31,6 +31,8 @@ def test_datasets_and_huggingface_hub(server, tmp_path):
     assert seen["test_is_the_same"] and seen["streamed_is_the_same"]
     assert seen["shuffled"] == 3
     assert seen["labels"] == ["negativo", "neutro", "positivo"]
+    assert seen["pictures_are_the_same"] and min(seen["picture"]) > 100
+    assert seen["sounds"]
     assert seen["sha"] == manifest.commit and seen["commits"] == [manifest.commit]
     assert {"language:pt", "license:cc-by-4.0", "format:parquet"} <= set(seen["tags"])
     assert "task_categories:question-answering" in seen["tags"]

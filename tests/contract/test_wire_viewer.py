@@ -90,6 +90,23 @@ def test_size_info_and_parquet_agree_with_the_files(server):
         assert len(pandas.read_parquet(item["url"])) == rows[item["split"]]
 
 
+@pytest.mark.contract(task="dataset-viewer", client="requests", direction="answer")
+@pytest.mark.parametrize(
+    ("dataset", "column"), [("curso/imagens", "image"), ("curso/falas", "audio")]
+)
+def test_pictures_and_sounds_are_those_of_the_file(server, dataset, column):
+    page = ask(server, "rows", dataset=dataset, config="default", split="train").json()
+    shapes.check(shapes.ROWS, page)
+    [file] = (store.ensure(dataset) / "data").glob("train-*.parquet")
+    expected = pq.read_table(file, columns=[column]).column(column).to_pylist()
+    for item, kept in zip(page["rows"], expected, strict=True):
+        cell = item["row"][column]
+        source = cell["src"] if column == "image" else cell[0]["src"]
+        response = requests.get(source, timeout=30)
+        assert response.content == kept["bytes"]
+        assert response.headers["Content-Type"].startswith(column)
+
+
 # --- errors, as the real viewer words them
 
 

@@ -186,9 +186,9 @@ def _dataset(repository: Repository, card: dict[str, Any]) -> dict[str, Any]:
 
 
 def _first_paragraph(path: Path) -> str:
-    """Return the first paragraph of a card's text, headings left out."""
+    """Return the first paragraph of a card's text, headings left out, in one line."""
     _, body = _parts(path)
-    paragraphs = (part.strip() for part in body.split("\n\n"))
+    paragraphs = (" ".join(part.split()) for part in body.split("\n\n"))
     return next((part for part in paragraphs if part and part[0] not in "#-<|!"), "")
 
 

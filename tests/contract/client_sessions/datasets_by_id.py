@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pandas
-from datasets import load_dataset
+from datasets import Audio, load_dataset
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub import DatasetCard, HfApi, HfFileSystem, hf_hub_download, snapshot_download
 
@@ -29,6 +29,9 @@ whole = load_dataset(DATASET)
 test = load_dataset(DATASET, split="test")
 streamed = load_dataset(DATASET, split="train", streaming=True)
 reviews = load_dataset(REVIEWS, split="train[:5]")
+picture = load_dataset("curso/imagens", split="train")[0]["image"]
+speech = load_dataset("curso/falas", split="train").cast_column("audio", Audio(decode=False))
+streamed_picture = next(iter(load_dataset("curso/imagens", split="train", streaming=True)))["image"]
 info = api.dataset_info(DATASET)
 at_commit = load_dataset(DATASET, split="test", revision=info.sha)
 copy = snapshot_download(DATASET, local_dir=folder / "copy", **KIND)
@@ -49,6 +52,9 @@ print(
             "streamed_is_the_same": list(streamed) == whole["train"].to_list(),
             "shuffled": len(list(streamed.shuffle(seed=0, buffer_size=10).take(3))),
             "labels": reviews.features["label"].names,
+            "pictures_are_the_same": picture.tobytes() == streamed_picture.tobytes(),
+            "picture": picture.size,
+            "sounds": {sound["audio"]["bytes"][:4].decode() for sound in speech} == {"fLaC"},
             "sha": info.sha,
             "tags": info.tags,
             "downloads": info.downloads,
