@@ -68,7 +68,7 @@ class Ticket:
 
     def fits(self, other: Ticket) -> bool:
         """Whether the two may share a batch."""
-        alike = self.answer is other.answer and self.key == other.key
+        alike = self.answer == other.answer and self.key == other.key
         return self.identity == other.identity or (alike and self.key is not None)
 
 
