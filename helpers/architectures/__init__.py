@@ -59,6 +59,15 @@ ARCHITECTURES = (
             ),
         },
     ),
+    Architecture(
+        model_type="figure_detector",
+        config="helpers.architectures.figure_detector_config:FigureDetectorConfig",
+        models={
+            "AutoModelForObjectDetection": (
+                "helpers.architectures.figure_detector:FigureDetectorForObjectDetection"
+            ),
+        },
+    ),
 )
 
 

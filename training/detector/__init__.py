@@ -1,0 +1,1 @@
+"""The detector of drawings ``curso/detector-de-figuras``: scenes, training and evaluation."""
