@@ -9,20 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from helpers.api import ApiError, InferenceSession
+    from helpers.bridge import PortugueseBridge
     from helpers.course import Course, fault_lab, setup
     from helpers.diagram import worlds
     from helpers.display import bars, highlight, number, table
     from helpers.errors import CourseError
     from helpers.exercises import exercise
-    from helpers.measure import compare, latency, peak_memory_bytes
+    from helpers.measure import compare, latency, peak_memory_bytes, weights_memory_bytes
     from helpers.question_answering import QuestionAnswerer
+    from helpers.translation import Translator
+    from helpers.zero_shot import ZeroShotClassifier
 
 _HOMES = {
     "ApiError": "helpers.api",
     "Course": "helpers.course",
     "CourseError": "helpers.errors",
     "InferenceSession": "helpers.api",
+    "PortugueseBridge": "helpers.bridge",
     "QuestionAnswerer": "helpers.question_answering",
+    "Translator": "helpers.translation",
+    "ZeroShotClassifier": "helpers.zero_shot",
     "bars": "helpers.display",
     "compare": "helpers.measure",
     "exercise": "helpers.exercises",
@@ -33,18 +39,25 @@ _HOMES = {
     "peak_memory_bytes": "helpers.measure",
     "setup": "helpers.course",
     "table": "helpers.display",
+    "weights_memory_bytes": "helpers.measure",
     "worlds": "helpers.diagram",
 }
 
 # Rooms that notebooks use by name: ``helpers.measure.latency(...)``.
-_ROOMS = {"api", "display", "measure", "models", "tokens"}
+_ROOMS = {
+    *("api", "audio", "decision", "diagram", "display", "measure", "models", "pictures"),
+    *("spaces", "tokens", "widgets"),
+}
 
 __all__ = [
     "ApiError",
     "Course",
     "CourseError",
     "InferenceSession",
+    "PortugueseBridge",
     "QuestionAnswerer",
+    "Translator",
+    "ZeroShotClassifier",
     "bars",
     "compare",
     "exercise",
@@ -55,6 +68,7 @@ __all__ = [
     "peak_memory_bytes",
     "setup",
     "table",
+    "weights_memory_bytes",
     "worlds",
 ]
 __version__ = "0.1.0"

@@ -18,7 +18,7 @@ from helpers.messages import text
 if TYPE_CHECKING:
     from helpers.course import Course
 
-Translate = Callable[[str], str]
+Translate = Callable[[str], Any]  # a text for a text; a Translator takes lists too
 Message = Mapping[str, str]
 Chat = Callable[..., Iterator[str]]
 

@@ -207,6 +207,8 @@ def _models() -> Finding:
 
 def _server() -> Finding:
     label = text("doctor.server")
+    if os.environ.get("COURSE_SERVER", "").strip():
+        return _class_server(label)
     try:
         from helpers.embedded import lifecycle
     except ModuleNotFoundError:  # a library that is not installed yet, so no server either
@@ -215,6 +217,17 @@ def _server() -> Finding:
     if status is None:
         return Finding(label, Mark.OK, text("doctor.server_off"))
     return Finding(label, Mark.OK, text("doctor.server_on", url=status.url))
+
+
+def _class_server(label: str) -> Finding:
+    """Say whether the teacher's server answers and knows the token, which is never read out."""
+    from helpers.environment import server_address, server_answers
+
+    url = server_address(os.environ["COURSE_SERVER"])
+    answer = server_answers(url, os.environ.get("COURSE_TOKEN", "").strip())
+    if answer is True:
+        return Finding(label, Mark.OK, text("doctor.server_class", url=url))
+    return Finding(label, Mark.ATTENTION, text(f"setup.class_{answer}", url=url))
 
 
 def _hub() -> Finding:

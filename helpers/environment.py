@@ -164,6 +164,8 @@ def server_answers(url: str, token: str, timeout: float = 3.0) -> bool | str:
     Returns:
         True, or what is wrong: ``"unreachable"``, ``"not_ours"`` or ``"refused"``.
     """
+    if not (token.isascii() and token.isprintable()):
+        return "refused"  # no header can carry it, so no server knows it
     # Proxies are for the internet; a token never goes through one.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     whoami = urllib.request.Request(f"{url}/api/whoami-v2")

@@ -216,6 +216,7 @@ report["lab"], report["no_proxy"] = lab.base_url, os.environ["NO_PROXY"]
     refused = {**variables, "COURSE_TOKEN": "hf_errado"}
     for changed, said in (
         (refused, "não reconheceu o token"),
+        ({**variables, "COURSE_TOKEN": "olá\nturma"}, "não reconheceu o token"),
         ({"COURSE_SERVER": url}, "Falta o token da turma"),
         ({**variables, "COURSE_SERVER": "127.0.0.1:9"}, "não respondeu"),
         ({**variables, "COURSE_SERVER": "http://"}, "não está certo"),

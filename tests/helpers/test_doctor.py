@@ -92,6 +92,14 @@ def test_a_token_is_reported_and_never_shown(tmp_path):
     assert "yyyy" not in output
 
 
+def test_a_class_server_that_does_not_answer_is_told_without_its_token(tmp_path):
+    variables = {"COURSE_SERVER": "127.0.0.1:9", "COURSE_TOKEN": "SEGREDO-da-turma"}
+    output = run(ROOT, tmp_path, COURSE_NO_VENV="1", **variables)
+    mark, detail = findings(output)["Servidor local"]
+    assert mark == "atenção"
+    assert "http://127.0.0.1:9, não respondeu" in detail and "SEGREDO" not in output
+
+
 def test_a_damaged_token_is_told_without_showing_it(tmp_path):
     output = run(ROOT, tmp_path, COURSE_NO_VENV="1", HF_TOKEN="abc SEGREDO def")
     assert findings(output)["Token"][0] == "atenção"

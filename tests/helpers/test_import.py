@@ -30,6 +30,12 @@ def test_every_name_is_found():
     for name in helpers.__all__:
         assert getattr(helpers, name) is not None, name
     assert set(helpers.__all__) <= set(dir(helpers))
+    assert set(helpers.__all__) == set(helpers._HOMES)
+
+
+def test_every_room_is_found():
+    for name in helpers._ROOMS:
+        assert getattr(helpers, name).__name__ == f"helpers.{name}"
 
 
 def test_a_wrong_name_is_an_attribute_error():
