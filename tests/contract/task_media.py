@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
+from helpers import audio
 from helpers.embedded.catalog import FOLDER
 
 CLIPS = FOLDER / "datasets" / "falas" / "clips"
@@ -44,11 +45,21 @@ def png_that_claims(width, height):
 def tone(seconds=1.0, rate=16_000):
     """The bytes of a WAV file: one note."""
     times = np.arange(int(seconds * rate)) / rate
-    samples = (0.3 * np.sin(2 * np.pi * 440 * times) * 32767).astype("<i2")
+    return wav(0.3 * np.sin(2 * np.pi * 440 * times), rate)
+
+
+def then_silence(path, seconds):
+    """The bytes of a WAV file: a recording, and silence after it."""
+    recording = audio.decode(path)
+    silence = np.zeros(seconds * recording.sampling_rate, dtype=np.float32)
+    return wav(np.concatenate([recording.samples, silence]), recording.sampling_rate)
+
+
+def wav(samples, rate):
     stream = io.BytesIO()
     with wave.open(stream, "wb") as sound:
         sound.setnchannels(1)
         sound.setsampwidth(2)
         sound.setframerate(rate)
-        sound.writeframes(samples.tobytes())
+        sound.writeframes((samples * 32767).astype("<i2").tobytes())
     return stream.getvalue()

@@ -86,8 +86,12 @@ def _generation(parameters: dict[str, Any]) -> dict[str, Any]:
             if not isinstance(value, str):
                 raise ValueError(f"{name} parameter should be a string (got {reprlib.repr(value)})")
             checked[name] = value[:40]
-    if parameters.get("do_sample"):
-        raise ValueError("do_sample parameter is not supported here: words are not drawn by lot")
+    for name in ("do_sample", "temperature"):
+        if parameters.get(name):
+            raise ValueError(
+                f"{name} parameter is not supported here: words are not drawn by lot "
+                f"(got {reprlib.repr(parameters[name])})"
+            )
     return checked
 
 
