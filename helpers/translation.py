@@ -238,7 +238,8 @@ def _is_abbreviation(before: str) -> bool:
     """Tell whether the full stop after this text belongs to its last word."""
     match = _LAST_WORD.search(before)
     word = match[0] if match else ""
-    return (len(word) == 1 and word.isalpha()) or _ABBREVIATION.fullmatch(word) is not None
+    is_initial = len(word) == 1 and word.isascii() and word.isalpha()  # "É." is a sentence
+    return is_initial or _ABBREVIATION.fullmatch(word) is not None
 
 
 def _middle_pause(sentence: str) -> int:
