@@ -292,3 +292,25 @@ def test_card_states_the_counts_of_reviews(reviews):
     assert f"São {len(everything(reviews))} avaliações" in text
     times = set(Counter(row["category"] for row in everything(reviews)).values())
     assert times == {58} and "Cada categoria tem 58 avaliações" in text
+
+
+@pytest.mark.slow  # half a minute on two cores
+@pytest.mark.parametrize("limit", [15, 30])
+def test_card_states_what_the_model_answers(questions, limit):
+    from helpers import QuestionAnswerer
+    from training.qa_pt.metrics import exact_match, f1
+
+    rows = [row for row in questions["test"] if not row["is_impossible"]]
+    answerer = QuestionAnswerer.from_pretrained(str(store.ensure("curso/qa-pt")), device="cpu")
+    answers = answerer.many(
+        [row["question"] for row in rows], [row["context"] for row in rows], max_answer_len=limit
+    )
+    pairs = [(a["answer"], row["answers"]["text"]) for a, row in zip(answers, rows, strict=True)]
+    figures = [
+        100 * sum(score(*pair) for pair in pairs) / len(pairs) for score in (exact_match, f1)
+    ]
+    stated = " | ".join(f"{figure:.1f}".replace(".", ",") for figure in figures)
+    card = catalog().repository("curso/perguntas-pt").card.read_text(encoding="utf-8")
+    assert re.search(
+        rf"respostas de até {limit} tokens.* \| {len(rows)} \| {re.escape(stated)} \|", card
+    )
