@@ -15,6 +15,7 @@ import ipaddress
 import json
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -503,6 +504,8 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     )
     server = uvicorn.Server(config)
     app.stop = lambda: setattr(server, "should_exit", True)
+    # uvicorn stops in peace and then raises the signal again, to end the process by it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     is_shared = settings.token is None
     if is_shared:
         write_record(settings.port, os.getpid())
