@@ -29,6 +29,7 @@ def expect_401(response, body):
 
 
 @pytest.mark.parametrize("path", ["/hf-inference/models/curso/qa-pt", "/v1/chat/completions"])
+@pytest.mark.contract(task="token", client="requests", direction="error")
 def test_calls_need_a_token(server, path):
     expect_401(requests.post(f"{server.url}{path}", json={}, timeout=30), MISSING)
 
@@ -43,10 +44,12 @@ def test_calls_need_a_token(server, path):
         "Bearer hf_" + "a" * 4000,
     ],
 )
+@pytest.mark.contract(task="token", client="requests", direction="error")
 def test_a_wrong_token(server, header):
     expect_401(server.ask(headers={"Authorization": header}), INVALID)
 
 
+@pytest.mark.contract(task="token", client="requests", direction=("answer", "error"))
 def test_an_expired_token(server, wire_cache):
     soon, past = (datetime.now(UTC) + timedelta(seconds=s) for s in (60, -1))
     for expires, status in ((soon, 200), (past, 401)):
@@ -56,6 +59,7 @@ def test_an_expired_token(server, wire_cache):
     expect_401(response, INVALID)
 
 
+@pytest.mark.contract(task="token", client="requests", direction="error")
 def test_a_token_cannot_be_edited(server):
     for position in (4, 20, -1):
         edited = list(server.token)
@@ -63,6 +67,7 @@ def test_a_token_cannot_be_edited(server):
         expect_401(server.ask(headers={"Authorization": f"Bearer {''.join(edited)}"}), INVALID)
 
 
+@pytest.mark.contract(task="token", client="requests", direction=("answer", "error"))
 def test_the_hub_reads_without_a_token_but_refuses_a_wrong_one(server):
     url = f"{server.url}/api/models/curso/qa-pt"
     assert requests.get(url, timeout=60).status_code == 200
@@ -72,6 +77,7 @@ def test_the_hub_reads_without_a_token_but_refuses_a_wrong_one(server):
 
 
 @pytest.mark.parametrize("path", ["/course/shutdown", "/course/faults"])
+@pytest.mark.contract(task="token", client="requests", direction="error")
 def test_the_courses_own_switches_need_a_token(server, path):
     expect_401(requests.post(f"{server.url}{path}", json={}, timeout=30), MISSING)
 
@@ -92,6 +98,7 @@ def test_the_courses_own_switches_need_a_token(server, path):
         ("", 403),
     ],
 )
+@pytest.mark.contract(task="token", client="requests", direction="error")
 def test_foreign_host_names_are_refused(server, host, status):
     response = requests.get(f"{server.url}/course/health", headers={"Host": host}, timeout=30)
     assert response.status_code == status
@@ -117,11 +124,13 @@ def test_a_secret_cut_by_a_crash_is_made_anew(own_cache, left):
     assert auth.verify(f"Bearer {token}") == "aluna"
 
 
+@pytest.mark.contract(task="token", client="requests", direction="error")
 def test_another_users_token_is_worth_nothing(tmp_path):
     tokens = {token_for(tmp_path / name, "aluna") for name in ("a", "b")}
     assert len(tokens) == 2
 
 
+@pytest.mark.contract(task="token", client="requests", direction=("answer", "error"))
 def test_a_server_started_with_a_token_accepts_only_it(own_cache):
     port, chosen = free_port(), "hf_escolhido"
     log = own_cache / "log"

@@ -46,12 +46,14 @@ def test_forty_clients_get_the_answers_they_would_get_alone(server):
     assert found == 40
 
 
+@pytest.mark.contract(task="question-answering", client="requests", direction="answer")
 def test_the_same_question_of_forty(server):
     with ThreadPoolExecutor(40) as pool:
         answers = list(pool.map(lambda _: server.ask(), range(40)))
     assert {answer.text for answer in answers} == {server.ask().text}
 
 
+@pytest.mark.contract(task="question-answering", client="requests", direction="request")
 def test_parameters_of_one_do_not_reach_another(server):
     wanted = [None, {"top_k": 2}, {"max_answer_len": 1}, {"top_k": 3}] * 6
     with ThreadPoolExecutor(24) as pool:
@@ -62,6 +64,7 @@ def test_parameters_of_one_do_not_reach_another(server):
             assert 1 <= len(answer) <= chosen["top_k"]
 
 
+@pytest.mark.contract(task="question-answering", client="requests", direction="error")
 def test_an_impossible_call_fails_alone(server):
     def ask(number):
         if number % 4 == 0:  # no room for the context: only the model's thread finds out
@@ -73,6 +76,7 @@ def test_an_impossible_call_fails_alone(server):
     assert statuses == [400 if number % 4 == 0 else 200 for number in range(24)]
 
 
+@pytest.mark.contract(task="question-answering", client="requests", direction="error")
 def test_more_calls_than_the_queue_holds_are_turned_away(cold_server):
     with ThreadPoolExecutor(170) as pool:
         calls = [

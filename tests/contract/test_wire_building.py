@@ -4,6 +4,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 import requests
 import shapes
 from wire_server import SHARED_FOLDERS, running_server, share
@@ -11,6 +12,7 @@ from wire_server import SHARED_FOLDERS, running_server, share
 FILE = "/curso/e5-pt-en/resolve/main/config.json"
 
 
+@pytest.mark.contract(task="hub-files", client="requests", direction="answer")
 def test_the_first_request_builds_and_the_others_do_not_wait(tmp_path):
     share("wheels", tmp_path)
     with running_server(tmp_path) as server:
@@ -39,6 +41,7 @@ def test_the_first_request_builds_and_the_others_do_not_wait(tmp_path):
         assert server.post(server.model_url("curso/e5-pt-en"), {"inputs": "oi"}).status_code == 200
 
 
+@pytest.mark.contract(task="hub-files", client="requests", direction="error")
 def test_a_model_that_cannot_be_fetched_is_a_sentence(tmp_path):
     with running_server(tmp_path) as server:
         file = requests.get(server.url + FILE, timeout=120)
@@ -50,6 +53,11 @@ def test_a_model_that_cannot_be_fetched_is_a_sentence(tmp_path):
         assert requests.get(f"{server.url}/api/models", timeout=10).ok
 
 
+@pytest.mark.contract(
+    task=("question-answering", "feature-extraction", "conversational"),
+    client="requests",
+    direction="answer",
+)
 def test_first_calls_to_every_model_at_once(tmp_path):
     for name in SHARED_FOLDERS:
         share(name, tmp_path)

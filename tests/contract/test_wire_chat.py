@@ -80,8 +80,6 @@ def test_usage_is_streamed_only_when_asked_for(chat):
 
 
 @pytest.mark.contract(task="conversational", client="requests", direction="request")
-@pytest.mark.contract(task="conversational", client="requests", direction="error")
-@pytest.mark.contract(task="conversational", client="requests", direction="error")
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
 def test_length(chat, name):
     answer = chat(messages=LONG, **{"max_tokens": None, name: 5}).json()
@@ -176,6 +174,7 @@ def test_a_model_that_does_not_chat(chat, name):
         ({"response_format": {"type": "json_object"}}, "response_format"),
     ],
 )
+@pytest.mark.contract(task="conversational", client="requests", direction="error")
 def test_what_is_wrong_names_the_parameter(chat, body, param):
     response = chat(**body)
     assert response.status_code == 400
@@ -187,6 +186,7 @@ def test_what_is_wrong_names_the_parameter(chat, body, param):
     "body",
     [{"max_tokens": 100_000}, {"messages": [{"role": "user", "content": "word " * 100_000}]}],
 )
+@pytest.mark.contract(task="conversational", client="requests", direction="error")
 def test_more_than_the_context_holds(chat, body):
     response = chat(stream=True, **body)
     assert response.status_code == 400

@@ -31,6 +31,7 @@ def plan(server, fault, headers=None, **options):
         ("503", 503, "Service temporarily unavailable, overload detected"),
     ],
 )
+@pytest.mark.contract(task="faults", client="requests", direction="error")
 def test_a_status_comes_once_with_the_apis_words(server, fault, status, fragment):
     assert plan(server, fault).json() == {"planned": 1}
     response = server.ask()
@@ -40,22 +41,26 @@ def test_a_status_comes_once_with_the_apis_words(server, fault, status, fragment
     assert server.ask().status_code == 200
 
 
+@pytest.mark.contract(task="faults", client="requests", direction="error")
 def test_unauthorized_has_its_headers(server):
     plan(server, "401")
     assert server.ask().headers["www-authenticate"].startswith("Bearer realm=")
 
 
+@pytest.mark.contract(task="faults", client="requests", direction="error")
 def test_unprocessable_names_its_kind(server):
     plan(server, "422")
     response = server.ask()
     assert (response.status_code, response.json()["error_type"]) == (422, "validation")
 
 
+@pytest.mark.contract(task="faults", client="requests", direction="error")
 def test_rate_limit_says_when_to_return(server):
     plan(server, "429", retry_after=7)
     assert server.ask().headers["Retry-After"] == "7"
 
 
+@pytest.mark.contract(task="faults", client="requests", direction="error")
 def test_loading_says_how_long(server):
     plan(server, "503-loading", estimated_time=2.5)
     response = server.ask()
@@ -63,6 +68,7 @@ def test_loading_says_how_long(server):
     assert (response.status_code, response.json()) == (503, expected)
 
 
+@pytest.mark.contract(task="faults", client="requests", direction="error")
 def test_gateway_timeout_is_html(server):
     plan(server, "504")
     response = server.ask()
@@ -72,6 +78,7 @@ def test_gateway_timeout_is_html(server):
         response.json()
 
 
+@pytest.mark.contract(task="faults", client="requests", direction="error")
 def test_drop_closes_the_connection(server):
     plan(server, "drop")
     with pytest.raises(requests.ConnectionError):
@@ -79,6 +86,7 @@ def test_drop_closes_the_connection(server):
     assert server.ask().status_code == 200
 
 
+@pytest.mark.contract(task="faults", client="requests", direction="request")
 def test_slow_waits_then_answers(server):
     server.ask()
     plan(server, "slow", delay=0.5)
@@ -88,6 +96,7 @@ def test_slow_waits_then_answers(server):
     shapes.check(shapes.ANSWER, response.json())
 
 
+@pytest.mark.contract(task="faults", client="requests", direction="error")
 def test_truncated_is_half_of_the_answer_under_200(server):
     whole = server.ask()
     plan(server, "truncated")
@@ -98,6 +107,7 @@ def test_truncated_is_half_of_the_answer_under_200(server):
         response.json()
 
 
+@pytest.mark.contract(task="faults", client="requests", direction="request")
 def test_order_times_and_clearing(server):
     plan(server, "500", times=2)
     assert plan(server, "429").json() == {"planned": 3}
@@ -109,12 +119,14 @@ def test_order_times_and_clearing(server):
     assert server.ask().status_code == 200
 
 
+@pytest.mark.contract(task="faults", client="requests", direction="request")
 def test_a_fault_is_its_clients_own(server, other_headers):
     plan(server, "500")
     assert server.ask(headers=other_headers).status_code == 200
     assert server.ask().status_code == 500
 
 
+@pytest.mark.contract(task="faults", client="requests", direction="error")
 def test_chat_and_embeddings_fail_too_but_the_hub_does_not(server):
     plan(server, "503", times=2)
     assert requests.get(f"{server.url}/api/models", headers=server.headers, timeout=30).ok
@@ -137,6 +149,7 @@ def test_chat_and_embeddings_fail_too_but_the_hub_does_not(server):
         [],
     ],
 )
+@pytest.mark.contract(task="faults", client="requests", direction="error")
 def test_a_fault_that_cannot_be_planned(server, body):
     response = server.post(f"{server.url}/course/faults", body)
     assert response.status_code == 400

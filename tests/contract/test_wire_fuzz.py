@@ -72,18 +72,23 @@ def send(session, url, body):
 
 @EXAMPLES
 @given(body=qa_bodies)
+@pytest.mark.contract(task="question-answering", client="requests", direction="error")
 def test_question_answering(server, session, body):
     send(session, server.model_url(), body)
 
 
 @EXAMPLES
 @given(body=encoder_bodies, task=st.sampled_from(["feature-extraction", "sentence-similarity"]))
+@pytest.mark.contract(
+    task=("feature-extraction", "sentence-similarity"), client="requests", direction="error"
+)
 def test_encoder(server, session, body, task):
     send(session, server.model_url("curso/e5-pt-en", f"/pipeline/{task}"), body)
 
 
 @EXAMPLES
 @given(body=chat_bodies)
+@pytest.mark.contract(task="conversational", client="requests", direction="error")
 def test_chat(server, session, body):
     send(session, f"{server.url}/v1/chat/completions", body)
 
@@ -104,6 +109,7 @@ segments = st.text(
     path=st.lists(segments, min_size=1, max_size=6),
     query=st.dictionaries(st.sampled_from(["limit", "sort", "cursor", "expand", "search"]), words),
 )
+@pytest.mark.contract(task=("hub-models", "hub-files"), client="requests", direction="error")
 def test_addresses(server, session, path, query):
     quoted = "/".join(requests.utils.quote(segment, safe="%") for segment in path)
     check(session.get(f"{server.url}/{quoted}", params=query, timeout=60))

@@ -23,6 +23,7 @@ def answerer():
 # --- question answering
 
 
+@pytest.mark.contract(task="question-answering", client="requests", direction="answer")
 def test_one_answer_is_one_object(server):
     answer = server.ask().json()
     shapes.check(shapes.ANSWER, answer)
@@ -30,6 +31,7 @@ def test_one_answer_is_one_object(server):
     assert CONTEXT[answer["start"] : answer["end"]] == answer["answer"]
 
 
+@pytest.mark.contract(task="question-answering", client="requests", direction="answer")
 def test_the_wire_adds_nothing_to_the_model(server, answerer):
     local, remote = answerer(QUESTION, CONTEXT, top_k=3), server.ask(top_k=3).json()
     shapes.check(shapes.ANSWERS, remote)
@@ -38,6 +40,7 @@ def test_the_wire_adds_nothing_to_the_model(server, answerer):
     assert remote == sorted(remote, key=lambda answer: -answer["score"])
 
 
+@pytest.mark.contract(task="question-answering", client="requests", direction=("request", "answer"))
 def test_top_k_of_one_is_an_object_and_lists_of_questions_are_lists(server):
     shapes.check(shapes.ANSWER, server.ask(top_k=1).json())
     shapes.check(shapes.ANSWER, server.ask(question=[QUESTION]).json())
@@ -47,6 +50,7 @@ def test_top_k_of_one_is_an_object_and_lists_of_questions_are_lists(server):
     shapes.check(shapes.list_of(shapes.ANSWERS), server.ask([QUESTION] * 2, top_k=2).json())
 
 
+@pytest.mark.contract(task="question-answering", client="requests", direction="request")
 def test_parameters_reach_the_model(server, answerer):
     long_context = "A sala é azul e fica no fim do corredor. " * 40 + CONTEXT
     parameters = {
@@ -61,6 +65,7 @@ def test_parameters_reach_the_model(server, answerer):
     assert remote["answer"] == answerer(QUESTION, long_context, **parameters)["answer"]
 
 
+@pytest.mark.contract(task="question-answering", client="requests", direction="answer")
 def test_both_addresses_answer_alike(server):
     body = {"inputs": {"question": QUESTION, "context": CONTEXT}}
     plain = server.post(server.model_url(), body)
@@ -102,12 +107,14 @@ DICT_NEEDED = (
         ),
     ],
 )
+@pytest.mark.contract(task="question-answering", client="requests", direction="error")
 def test_what_is_wrong_is_said_in_the_apis_words(server, inputs, parameters, error):
     inputs = inputs or {"question": QUESTION, "context": CONTEXT}
     response = server.post(server.model_url(), {"inputs": inputs, "parameters": parameters})
     assert (response.status_code, response.json()) == (400, {"error": error})
 
 
+@pytest.mark.contract(task="question-answering", client="requests", direction="error")
 def test_body_without_inputs(server):
     headers = {**server.headers, "Content-Type": "application/json"}
     url, raw = server.model_url(), b'{"question":"x"}'
@@ -136,6 +143,7 @@ def test_body_without_inputs(server):
         (b'{"inputs":{}, "parameters":[]}', "application/json", 400, "parameters must be a dict"),
     ],
 )
+@pytest.mark.contract(task="question-answering", client="requests", direction="error")
 def test_bodies_that_are_not_a_request(server, raw, content_type, status, fragment):
     headers = dict(server.headers)
     if content_type:
@@ -147,6 +155,7 @@ def test_bodies_that_are_not_a_request(server, raw, content_type, status, fragme
 
 
 @pytest.mark.parametrize("part", ["question", "context"])
+@pytest.mark.contract(task="question-answering", client="requests", direction="error")
 def test_a_megabyte_is_refused_at_once(server, part):
     server.ask()  # the model is loaded
     response = server.ask(**{part: "palavra " * 130_000})
@@ -155,12 +164,14 @@ def test_a_megabyte_is_refused_at_once(server, part):
     shapes.check(shapes.ERROR, response.json())
 
 
+@pytest.mark.contract(task="question-answering", client="requests", direction="error")
 def test_windows_without_end_are_refused(server):
     response = server.ask(context="palavra " * 3_000, max_seq_len=40, doc_stride=30)
     assert response.status_code == 413
     assert "windows" in response.json()["error"]
 
 
+@pytest.mark.contract(task="question-answering", client="requests", direction="error")
 def test_unknown_model_and_wrong_task(server):
     inputs = {"inputs": {"question": QUESTION, "context": CONTEXT}}
     missing = server.post(server.model_url("curso/nada"), inputs)
@@ -182,6 +193,7 @@ def test_unknown_addresses_answer_like_the_router(server):
     assert requests.get(server.model_url(), timeout=30).status_code == 405
 
 
+@pytest.mark.contract(task="question-answering", client="requests", direction="answer")
 def test_calls_at_once_all_get_their_own_answer(server):
     names = [f"Aluna{number}" for number in range(12)]
     with concurrent.futures.ThreadPoolExecutor(12) as pool:
@@ -193,6 +205,7 @@ def test_calls_at_once_all_get_their_own_answer(server):
 # --- embeddings
 
 
+@pytest.mark.contract(task="feature-extraction", client="requests", direction="answer")
 def test_one_vector_a_text(server):
     one = server.post(server.model_url(ENCODER), {"inputs": "O gato dorme."}).json()
     shapes.check(shapes.EMBEDDINGS, one)
@@ -202,6 +215,7 @@ def test_one_vector_a_text(server):
     assert np.allclose(np.linalg.norm(both, axis=1), 1, atol=1e-4)
 
 
+@pytest.mark.contract(task="feature-extraction", client="requests", direction="request")
 def test_options_of_embeddings(server):
     url = server.model_url(ENCODER, "/pipeline/feature-extraction")
     raw = server.post(url, {"inputs": "O gato dorme.", "normalize": False}).json()
@@ -218,12 +232,14 @@ def test_options_of_embeddings(server):
 
 
 @pytest.mark.parametrize("inputs", [None, 3, [], ["a", 3], {"a": "b"}])
+@pytest.mark.contract(task="feature-extraction", client="requests", direction="error")
 def test_embeddings_of_no_text(server, inputs):
     response = server.post(server.model_url(ENCODER), {"inputs": inputs})
     assert response.status_code == 400
     shapes.check(shapes.ERROR, response.json())
 
 
+@pytest.mark.contract(task="sentence-similarity", client="requests", direction=("answer", "error"))
 def test_similarity(server):
     url = server.model_url(ENCODER, "/pipeline/sentence-similarity")
     sentences = ["Um felino está dormindo no sofá.", "A bolsa de valores caiu hoje."]
@@ -240,6 +256,11 @@ def test_similarity(server):
 # --- the official client
 
 
+@pytest.mark.contract(
+    task=("question-answering", "feature-extraction", "sentence-similarity"),
+    client="InferenceClient",
+    direction="answer",
+)
 def test_inference_client(server):
     answer = InferenceClient(model=server.model_url(), token=server.token).question_answering(
         question=QUESTION, context=CONTEXT
