@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -99,7 +100,7 @@ def read_index(folder: Path, commit: str, split: Split) -> Index:
         split: One of its splits.
 
     Raises:
-        OSError: A file is gone.
+        OSError: A file is gone or damaged.
     """
     return _index(folder, commit, split)
 
@@ -117,7 +118,7 @@ def read_rows(index: Index, commit: str, offset: int, length: int) -> list[dict[
         One dictionary a row; fewer than ``length``, or none, beyond the split's end.
 
     Raises:
-        OSError: A file is gone.
+        OSError: A file is gone or damaged.
     """
     rows: list[dict[str, Any]] = []
     for group, start, stop in _overlaps(index, offset, offset + length):
@@ -130,7 +131,7 @@ def read_cell(index: Index, commit: str, row: int, column: str) -> Any:
     """Read one cell; ``None`` when there is no such row or column.
 
     Raises:
-        OSError: A file is gone.
+        OSError: A file is gone or damaged.
     """
     if column not in index.features:
         return None
@@ -188,7 +189,8 @@ def _index(folder: Path, _commit: str, split: Split) -> Index:
     import pyarrow.parquet as pq
 
     paths = [folder / path for path in split.files]
-    metadata = [pq.read_metadata(path) for path in paths]
+    with _damage_as_os_error():
+        metadata = [pq.read_metadata(path) for path in paths]
     groups = [
         (path, number, described.row_group(number))
         for path, described in zip(paths, metadata, strict=True)
@@ -207,8 +209,18 @@ def _index(folder: Path, _commit: str, split: Split) -> Index:
 def _table(group: RowGroup, _commit: str) -> pa.Table:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(group.path) as file:
+    with _damage_as_os_error(), pq.ParquetFile(group.path) as file:
         return file.read_row_group(group.number, use_threads=False)
+
+
+@contextmanager
+def _damage_as_os_error() -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except pa.ArrowInvalid as error:
+        raise OSError(str(error)) from error
 
 
 def _overlaps(index: Index, start: int, stop: int) -> Iterator[tuple[RowGroup, int, int]]:

@@ -277,7 +277,7 @@ async def _indexes(snapshot: Snapshot, found: list[Split]) -> dict[Split, Index]
 
 
 async def _reading(read: Callable[[], T]) -> T:
-    """Read files in a thread; a rebuild that takes them away meanwhile is told as such."""
+    """Read files in a thread; that they are being rebuilt, or are damaged, is told as such."""
     try:
         return await asyncio.to_thread(read)
     except OSError:

@@ -118,9 +118,11 @@ def test_list_pages_through_link_headers(server):
 
 @pytest.mark.contract(task="hub-models", client="requests", direction="error")
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=abc", "sort=beleza", "cursor=%25%25", "cursor=zz"]
+    "query",
+    ["limit=0", "limit=abc", "sort=beleza", "cursor=%25%25", "cursor=zz"]
+    + ["num_parameters=min:1B", "apps=ollama"],
 )
-def test_list_refuses_nonsense(server, query):
+def test_list_refuses_nonsense_and_what_it_does_not_know(server, query):
     response = get(server, f"/api/models?{query}")
     assert response.status_code == 400
     shapes.check(shapes.ERROR, response.json())

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import sys
 import threading
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ import uvicorn
 from PIL import Image
 from wire_server import free_port
 
-from helpers.embedded import catalog, splits, viewer
+from helpers.embedded import catalog, splits, store, viewer
 from helpers.embedded import server as embedded_server
 
 DATASET = "curso/dificil"
@@ -258,6 +259,39 @@ def test_an_asset_of_another_commit(odd):
     source = odd_rows(odd)["rows"][0]["row"]["foto"]["src"]
     commit = source.split("/--/")[1]
     assert requests.get(source.replace(commit, "0" * 40), timeout=30).status_code == 404
+
+
+def damage(folder):
+    """Change bytes of a file and keep its size, which is what the server looks at."""
+    file = folder / "data" / "train-0-of-2.parquet"
+    contents = file.read_bytes()
+    file.write_bytes(b"\0" * len(contents))
+
+
+def shorten(folder):
+    file = folder / "data" / "train-0-of-2.parquet"
+    file.write_bytes(file.read_bytes()[:-10])
+
+
+@pytest.mark.contract(task="dataset-viewer", client="requests", direction="answer")
+@pytest.mark.parametrize("harm", [shutil.rmtree, shorten], ids=["deleted", "shortened"])
+def test_a_dataset_that_is_gone_or_cut_is_built_again(odd, harm):
+    before = odd_rows(odd)
+    harm(store.ensure(DATASET))
+    assert odd_rows(odd) == before
+
+
+@pytest.mark.contract(task="dataset-viewer", client="requests", direction="error")
+def test_a_damaged_file_is_no_crash(odd):
+    folder = store.ensure(DATASET)
+    splits._index.cache_clear()
+    splits._table.cache_clear()
+    damage(folder)
+    response = ask(odd, "rows", config="mídia", split="train")
+    assert response.status_code == 503
+    assert response.headers["X-Error-Code"] == "ResponseNotReady"
+    store.remove(DATASET)
+    assert odd_rows(odd)["num_rows_total"] == 7
 
 
 @pytest.mark.parametrize(

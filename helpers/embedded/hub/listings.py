@@ -23,6 +23,9 @@ PAGE_SIZE = 1000
 
 _SORT_KEYS = ("downloads", "likes", "lastModified", "createdAt", "trendingScore", "id")
 
+_NOT_OFFERED = ("apps", "num_parameters")
+"""Filters of the real Hub that would need what the catalog does not know."""
+
 _BRIEF = {
     "model": (
         *("_id", "id", "modelId", "private", "downloads", "likes", "trendingScore"),
@@ -50,6 +53,9 @@ _FULL = {
 async def list_repositories(request: Request) -> Response:
     """List the repositories of one kind."""
     kind, query = KINDS[request.path_params["kind"]], request.query_params
+    for name in _NOT_OFFERED:  # ignoring a filter would answer with what was not asked for
+        if name in query:
+            raise WireError(400, f"`{name}` is not offered by the embedded Hub.")
     listed = [item for item in repositories() if item.kind == kind]
     described = [await _described(request, repository) for repository in listed]
     wanted = [item for item in described if _matches(item, query)]
