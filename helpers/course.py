@@ -63,6 +63,7 @@ QUIET = {
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "DATASETS_VERBOSITY": "error",
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
@@ -187,6 +188,23 @@ class Course:
             return DATASETS[name]
         folder = _ensure(DATASETS[name])
         return DATASETS[name] if self.hub == "embedded" else str(folder)
+
+    def space(self, space_id: str) -> str:
+        """Start one of the course's Spaces on this machine and return its address.
+
+        Args:
+            space_id: such as ``"curso/pergunte-ao-texto"``.
+
+        Returns:
+            What ``gradio_client.Client`` takes in the place of a Space's id.
+
+        Raises:
+            CourseError: if the course has no such Space, or it does not start.
+        """
+        from helpers import spaces
+
+        model = self.api_url(QUESTION_ANSWERING)
+        return spaces.run(space_id, model, "".join(self.token or ""))
 
     def session(self, **options: Any) -> InferenceSession:
         """Return a client for the API, with this course's address and token.
