@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -161,27 +162,45 @@ def _handler(model_id: str, task: str | None) -> Handler:
 async def _read_call(request: Request, handler: Handler) -> tuple[Call, bytes]:
     """Read a request's body: JSON, or a media type that the task takes as it is.
 
+    Parameters may come in the address too, which is how they accompany a picture's bytes; those in
+    the body win.
+
     Returns:
-        The call, and a digest that only calls with the same bytes have.
+        The call, and a digest that only calls with the same address and bytes have.
     """
+    query = {name: _number_or_flag(value) for name, value in request.query_params.items()}
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if handler.accepts and content_type.startswith(handler.accepts):
         body = await read_body(request, MEDIA_BODY_LIMIT)
-        call = Call(body, {}, {}, content_type)
+        call = Call(body, query, {}, content_type)
     else:
         limit = MEDIA_JSON_LIMIT if handler.accepts else TEXT_BODY_LIMIT
         value, body = await read_json(request, limit)
-        call = _checked(value, body)
-    return call, hashlib.sha256(content_type.encode() + b"\n" + body).digest()
+        call = _checked(value, body, query)
+    head = f"{content_type}\n{request.url.query}\n"
+    return call, hashlib.sha256(head.encode() + body).digest()
 
 
-def _checked(body: Any, raw: bytes) -> Call:
+def _number_or_flag(value: str) -> Any:
+    """Read a parameter of an address as the API does: ``true``, ``3`` and ``0.5`` are no text."""
+    if value in ("true", "false"):
+        return value == "true"
+    for kind in (int, float):
+        try:
+            number = kind(value)
+        except ValueError:
+            continue
+        return number if math.isfinite(number) else value
+    return value
+
+
+def _checked(body: Any, raw: bytes, query: dict[str, Any]) -> Call:
     if not isinstance(body, dict) or "inputs" not in body:
         shown = raw if len(raw) <= 1000 else raw[:1000] + b"..."
         raise WireError(400, f"Body needs to provide a inputs key, received: {shown!r}")
     parameters = body.get("parameters")
     if parameters is None:
-        parameters = {}
+        parameters = query
     if not isinstance(parameters, dict):
         found = type(parameters)
         raise WireError(400, f"parameters must be a dict, but a `{found}` was provided instead.")

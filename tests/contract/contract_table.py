@@ -30,6 +30,7 @@ TASKS = {
     "automatic-speech-recognition": "reconhecimento de fala",
     "image-classification": "classificação de imagens",
     "object-detection": "detecção de objetos",
+    "token-classification": "classificação de tokens (sem modelo embutido: só o erro)",
     "conversational": "conversa (chat)",
     "chat-proxy": "conversa repassada a outro servidor (`--chat-url`)",
     "hub-models": "Hub: modelos",

@@ -58,6 +58,7 @@ REQUESTS = {
             "multi_label": FLAG,
             "hypothesis_template": {"enum": ["Isto é {}.", "{}", "sem lugar", "{0!r:>99}"]},
         },
+        "required": ["candidate_labels"],
     },
     "feature-extraction": {
         "inputs": SENTENCE_OR_SENTENCES,

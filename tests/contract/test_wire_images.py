@@ -32,9 +32,10 @@ def contract(direction, client="requests"):
 def send(server):
     """Send a picture as it is."""
 
-    def post(data, content_type="image/png"):
+    def post(data, content_type="image/png", **query):
         headers = {**server.headers, "Content-Type": content_type}
-        return requests.post(server.model_url(MODEL), data=data, headers=headers, timeout=120)
+        url = server.model_url(MODEL)
+        return requests.post(url, params=query, data=data, headers=headers, timeout=120)
 
     return post
 
@@ -82,6 +83,14 @@ def test_parameters(classify, pipeline):
     assert logits[0]["score"] > 1
     sigmoid = classify(function_to_apply="SIGMOID").json()
     assert [entry["label"] for entry in sigmoid] == [entry["label"] for entry in logits]
+
+
+@contract("request")
+def test_parameters_beside_bytes_are_in_the_address(send, classify):
+    asked = {"top_k": 2, "function_to_apply": "sigmoid"}
+    assert send(picture(), **asked).json() == classify(**asked).json()
+    assert send(picture(), top_k="0.5").status_code == 400
+    assert send(picture(), cor="azul").status_code == 400
 
 
 @contract("answer")

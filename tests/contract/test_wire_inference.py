@@ -97,6 +97,9 @@ DICT_NEEDED = (
             "Questions and contexts don't have the same lengths",
         ),
         (None, {"top_k": 0}, "top_k parameter should be >= 1 (got 0)"),
+        (None, {"top_k": True}, "top_k parameter should be an integer (got True)"),
+        (None, {"top_k": [[]]}, "top_k parameter should be an integer (got [[]])"),
+        ({"question": ["x", "y"], "context": ["a", " "]}, {}, "`context` cannot be empty"),
         (None, {"top_k": "dois"}, "top_k parameter should be an integer (got 'dois')"),
         (None, {"max_answer_len": 0}, "max_answer_len parameter should be >= 1 (got 0"),
         (None, {"doc_stride": 400}, "`doc_stride` (400) is larger than `max_seq_len` (384)"),
@@ -187,6 +190,16 @@ def test_unknown_model_and_wrong_task(server):
         assert response.json() == {"error": "Model not supported by provider hf-inference"}
 
 
+@pytest.mark.contract(task="token-classification", client="requests", direction="error")
+@pytest.mark.parametrize("task", ["token-classification", "summarization", "fill-mask", "nada"])
+def test_a_task_that_no_embedded_model_has(server, task):
+    body = {"inputs": "Ana mora em Recife.", "parameters": {"aggregation_strategy": "simple"}}
+    for model in ("curso/qa-pt", ENCODER):
+        response = server.post(server.model_url(model, f"/pipeline/{task}"), body)
+        assert response.status_code == 400
+        assert response.json() == {"error": "Model not supported by provider hf-inference"}
+
+
 def test_unknown_addresses_answer_like_the_router(server):
     response = server.post(f"{server.url}/models/curso/qa-pt", {})
     assert (response.status_code, response.text) == (404, "Not Found")
@@ -231,6 +244,16 @@ def test_options_of_embeddings(server):
     shapes.check(shapes.ERROR, refused.json())
 
 
+@pytest.mark.parametrize(
+    "inputs", [["a"] * 129, "a" * 200_001, ["palavra " * 600] * 20], ids=["many", "long", "tokens"]
+)
+def test_too_much_to_embed_is_refused(server, inputs):
+    response = server.post(server.model_url(ENCODER), {"inputs": inputs})
+    assert response.status_code == 413
+    shapes.check(shapes.ERROR, response.json())
+
+
+@pytest.mark.contract(task="feature-extraction", client="requests", direction="error")
 @pytest.mark.parametrize("inputs", [None, 3, [], ["a", 3], {"a": "b"}])
 @pytest.mark.contract(task="feature-extraction", client="requests", direction="error")
 def test_embeddings_of_no_text(server, inputs):

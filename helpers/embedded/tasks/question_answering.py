@@ -14,8 +14,8 @@ from helpers.embedded.wire import WireError
 
 CONTEXT_LIMIT = 100_000
 """Characters of question and context accepted in one request."""
-WINDOW_LIMIT = 128
-"""Windows that one request may fill: some 90 000 characters of prose, a few seconds' work."""
+WINDOW_LIMIT = 48
+"""Windows that one request may fill: some 35 000 characters of prose, a few seconds' work."""
 _SURELY_FEW = 2_000
 """Characters that cannot fill too many windows, however they overlap by default."""
 PAIR_LIMIT = 64
