@@ -14,7 +14,7 @@ from helpers.embedded import chat_bridge
 from helpers.embedded.catalog import Repository, catalog
 from helpers.embedded.chat_bridge import Bridge
 from helpers.embedded.chat_calls import ChatCall, ChatError, parse_call, require_messages
-from helpers.embedded.chat_events import DONE, EventStream, event, stopping_with_reader
+from helpers.embedded.chat_events import DONE, EventStream, event, failure, stopping_with_reader
 from helpers.embedded.chat_model import ChatModel, Delta, Generation, run
 from helpers.embedded.chat_proxy import Engine
 from helpers.embedded.inference import served_repository_tasks
@@ -149,9 +149,13 @@ async def _events(
         chunk["usage"] = None
     completion_tokens = 0
     yield event(chunk | {"choices": [_choice("", None)]})
-    async for piece in generation.pieces():
-        completion_tokens = piece.completion_tokens
-        yield event(chunk | {"choices": [_choice(piece.text, piece.finish_reason)]})
+    try:
+        async for piece in generation.pieces():
+            completion_tokens = piece.completion_tokens
+            yield event(chunk | {"choices": [_choice(piece.text, piece.finish_reason)]})
+    except WireError as error:  # the status is already sent
+        yield failure(str(error.body["error"]))
+        return
     if include_usage:
         yield event(chunk | {"choices": [], "usage": _usage(prompt_tokens, completion_tokens)})
     yield DONE

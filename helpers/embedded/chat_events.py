@@ -47,6 +47,12 @@ def event(value: dict[str, Any]) -> str:
     return f"data: {json.dumps(value, ensure_ascii=False, separators=(',', ':'))}\n\n"
 
 
+def failure(message: str) -> str:
+    """Return the event that ends a stream which cannot go on; clients raise it as an error."""
+    error = {"message": message, "type": "server_error", "param": None, "code": None}
+    return event({"error": error})
+
+
 @asynccontextmanager
 async def stopping_with_reader(request: Request, work: Cancellable) -> AsyncIterator[None]:
     """Inside, the work stops as soon as the client disconnects; afterwards it stops anyway."""

@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from helpers.embedded.chat_events import DONE, EventStream, event, stopping_with_reader
+from helpers.embedded.chat_events import DONE, EventStream, failure, stopping_with_reader
 from helpers.embedded.inference import OVERLOADED
 from helpers.embedded.wire import WireError
 
@@ -356,7 +356,7 @@ async def _events(exchange: _Exchange, renaming: _Renaming) -> AsyncIterator[byt
                 is_done = is_done or _has_done(complete)
                 yield renaming.apply(complete + newline)
     except WireError as error:
-        yield b"\n\n" + event({"error": _error(str(error.body["error"]), "server_error")}).encode()
+        yield b"\n\n" + failure(str(error.body["error"])).encode()
         return
     if waiting:
         is_done = is_done or _has_done(waiting)

@@ -1,5 +1,6 @@
 """``curso/chat-ponte-pt``: a chat in Portuguese over two translators and an English model."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -9,7 +10,11 @@ import requests
 import shapes
 from huggingface_hub import HfApi, InferenceClient
 
+from helpers.embedded import chat as chat_endpoints
 from helpers.embedded.chat_bridge import CHARACTERS_LIMIT
+from helpers.embedded.chat_model import Delta
+from helpers.embedded.inference import OVERLOADED
+from helpers.embedded.wire import WireError
 
 BRIDGE = "curso/chat-ponte-pt"
 QUESTION = {"role": "user", "content": "Qual é a capital da França?"}
@@ -123,6 +128,23 @@ def test_clients(server):
         assert create(**options, **named).choices[0].message.content == ANSWER
         stream = create(**options, **named, stream=True)
         assert "".join(chunk.choices[0].delta.content for chunk in stream) == ANSWER
+
+
+class Interrupted:
+    """An answer whose translator turns out to be overloaded."""
+
+    async def pieces(self):
+        yield Delta("Era uma vez ")
+        raise WireError(503, OVERLOADED)
+
+
+def test_a_stream_that_cannot_go_on_says_so():
+    async def collect():
+        return [event async for event in chat_endpoints._events(Interrupted(), {}, 3, False)]
+
+    *_, text, error = asyncio.run(collect())
+    assert "Era uma vez" in text
+    assert json.loads(error.removeprefix("data: "))["error"]["message"] == OVERLOADED
 
 
 def test_each_model_is_in_memory_once(server, chat):

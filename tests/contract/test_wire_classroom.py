@@ -55,6 +55,7 @@ def learner(number):
     return session
 
 
+@pytest.mark.contract(task=("classroom", "token"), client="requests", direction="error")
 def test_only_the_class_token_gets_in(classroom):
     assert classroom.ask(headers=HEADERS).status_code == 200
     for wrong in (auth.CLASS_PREFIX, TOKEN + "x", token_for(classroom.cache, "aluna")):
@@ -64,6 +65,7 @@ def test_only_the_class_token_gets_in(classroom):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8")
+@pytest.mark.contract(task=("classroom", "faults"), client="requests", direction="answer")
 def test_learners_with_one_token_are_told_apart(classroom):
     ana, bia = learner(7), learner(8)
     me = [session.get(f"{classroom.url}/api/whoami-v2").json()["name"] for session in (ana, bia)]
@@ -75,6 +77,7 @@ def test_learners_with_one_token_are_told_apart(classroom):
     assert statuses == [200, 429, 200]
 
 
+@pytest.mark.contract(task="classroom", client="requests", direction="error")
 def test_a_learner_cannot_stop_the_class(classroom):
     response = requests.post(f"{classroom.url}/course/shutdown", headers=HEADERS, timeout=30)
     assert response.status_code == 403
@@ -93,6 +96,7 @@ def test_a_learner_cannot_stop_the_class(classroom):
         ("", 403),
     ],
 )
+@pytest.mark.contract(task="classroom", client="requests", direction=("answer", "error"))
 def test_only_this_machines_names_are_answered(classroom, host, status):
     headers = {**HEADERS, "Host": host}
     assert requests.get(f"{classroom.url}/v1/models", headers=headers, timeout=30).ok == (
@@ -100,6 +104,7 @@ def test_only_this_machines_names_are_answered(classroom, host, status):
     )
 
 
+@pytest.mark.contract(task="classroom", client=("requests", "transformers"), direction="answer")
 def test_a_learners_notebook_needs_only_the_address_and_the_token(classroom, tmp_path):
     """Hub, API and model from the teacher's machine; nothing started or built on the learner's."""
     program = """

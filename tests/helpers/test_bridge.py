@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from helpers.bridge import BridgeReply, EnglishMemory, LocalChat, PortugueseBridge, SentenceBuffer
+from helpers import models
+from helpers.bridge import BridgeReply, EnglishMemory, PortugueseBridge, SentenceBuffer
 from helpers.embedded import store
 from helpers.embedded.recipes import chat_bridge
 from helpers.errors import CourseError
-from helpers.translation import Translator
 
 TEXT = "Dr. Silva is here. He said: 1.5 is fine! Is it?\n1. Paris\n2. Rome\n\nBye for now"
 
@@ -87,13 +87,20 @@ def test_what_is_no_chat_is_a_sentence(messages):
         bridge.reply(messages)
 
 
+class EmbeddedCourse:
+    """What the bridge asks of a course, with no server around it."""
+
+    device = "cpu"
+
+    def model(self, task):
+        return str(store.ensure(models.pick(task).embedded_id))
+
+    def revision(self, task):
+        return "main"
+
+
 def test_the_three_models_together():
-    to_english, to_portuguese = (
-        Translator.from_pretrained(str(store.ensure(repo_id)))
-        for repo_id in (chat_bridge.TO_ENGLISH, chat_bridge.TO_PORTUGUESE)
-    )
-    chat = LocalChat.from_pretrained(str(store.ensure(chat_bridge.CHAT)))
-    bridge = PortugueseBridge(to_english, chat, to_portuguese)
+    bridge = PortugueseBridge.from_course(EmbeddedCourse())
     reply = bridge.reply("Qual é a capital da França?", max_tokens=24)
     assert reply.english_prompt == "What is the capital of France?"
     assert reply.english_answer == "The capital of France is Paris."
