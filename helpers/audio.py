@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from dataclasses import dataclass
+from html import escape
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helpers.display import number
 from helpers.errors import CourseError
 from helpers.messages import text
 
@@ -46,6 +49,24 @@ class Recording:
     def seconds(self) -> float:
         """How long it lasts."""
         return len(self.samples) / self.sampling_rate
+
+    def __repr__(self) -> str:
+        return text("audio.recording", seconds=number(self.seconds, 1))
+
+    def ogg(self) -> bytes:
+        """Return the sound as an OGG file's bytes, small enough to be kept in a notebook."""
+        import soundfile
+
+        buffer = BytesIO()
+        soundfile.write(buffer, self.samples, self.sampling_rate, format="OGG", subtype="VORBIS")
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """A player with its name for screen readers, and a line of text where nothing sounds."""
+        encoded = base64.b64encode(self.ogg()).decode()
+        source = f"data:audio/ogg;base64,{encoded}"
+        player = f'<audio controls aria-label="{escape(repr(self))}" src="{source}"></audio>'
+        return {"text/html": player, "text/plain": repr(self)}
 
 
 def decode(

@@ -143,3 +143,15 @@ def test_values_that_are_no_numbers_become_silence():
     recording = audio.decode(encode(samples, subtype="FLOAT"))
     assert np.isfinite(recording.samples).all()
     assert recording.samples[150] == 0 and recording.samples[300] == 1
+
+
+def test_recording_is_shown_as_a_player_that_plays_the_same_sound():
+    sound = tone(1.5).astype(np.float32)
+    recording = audio.Recording(sound, SECOND)
+    shown = recording._repr_mimebundle_()
+    assert shown["text/plain"] == "Gravação de 1,5 s"
+    assert "<audio controls" in shown["text/html"] and "Gravação de 1,5 s" in shown["text/html"]
+    played = audio.decode(recording.ogg())
+    assert played.sampling_rate == SECOND
+    assert abs(played.seconds - recording.seconds) < 0.01
+    assert len(recording.ogg()) < 24_000
