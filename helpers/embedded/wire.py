@@ -35,8 +35,13 @@ class WireError(Exception):
         """
         self.status = status
         self.body = body if isinstance(body, dict) else {"error": body}
-        self.headers = dict(headers or {})
+        self.headers = {name: _printable(value) for name, value in (headers or {}).items()}
         super().__init__(f"{status} {self.body}")
+
+
+def _printable(value: str) -> str:
+    """Return what a header can carry: it may quote an address, with whatever that holds."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in value).strip()
 
 
 async def wire_error(_request: Request, error: Exception) -> Response:
