@@ -98,6 +98,9 @@ def _register_models(module: ModuleType) -> None:
         config = _load(architecture.config)
         for auto_class, model in architecture.models.items():
             getattr(module, auto_class).register(config, _load(model), exist_ok=True)
+            if auto_class in _NAMES_IN_PIPELINES:
+                names = getattr(module, _NAMES_IN_PIPELINES[auto_class])
+                names[architecture.model_type] = model.rpartition(":")[2]
 
 
 def _register_image_processors(module: ModuleType) -> None:
@@ -110,6 +113,11 @@ def _register_image_processors(module: ModuleType) -> None:
             )
 
 
+# The pipeline for object detection knows the classes in its copy of a table of names; others work
+# too, after a complaint in red.
+_NAMES_IN_PIPELINES = {
+    "AutoModelForObjectDetection": "MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES",
+}
 _AUTO = "transformers.models.auto."
 _REGISTRARS: dict[str, Callable[[ModuleType], None]] = {
     f"{_AUTO}configuration_auto": _register_configurations,

@@ -25,6 +25,7 @@ from training.detector.metrics import (
     Truth,
     average_precision,
     mean_average_precision,
+    overlap,
 )
 from training.detector.scenes import SIZE
 from training.detector.sources import LABELS
@@ -32,7 +33,7 @@ from training.detector.train import Features, detector_config
 
 SETS = ("seen-style", "unseen-style")
 SCENES = 300
-THRESHOLD = 0.3  # of the score, for precision and recall
+THRESHOLDS = (0.3, 0.5)  # of the score, for precision and recall; the second is the pipeline's
 
 
 def load_head(weights: Path) -> DetectionHead:
@@ -64,20 +65,23 @@ def evaluate(head: DetectionHead, features: Features) -> dict[str, Any]:
 
     Returns:
         ``mAP@0.5``, ``mAP@[.5:.95]``, the number of scenes and of objects, precision and recall
-        at a score of ``THRESHOLD`` and an overlap of 0.5, and each class's AP@0.5.
+        at scores of ``THRESHOLDS`` and an overlap of 0.5, and each class's AP@0.5.
     """
     truths = [Truth(one["labels"], [tuple(box) for box in one["boxes"]]) for one in features.truth]
     found = detect(head, features)
-    kept = [[one for one in ones if one.score >= THRESHOLD] for ones in found]
-    right = sum(_right(ones, truth) for ones, truth in zip(kept, truths, strict=True))
     objects = sum(len(truth.labels) for truth in truths)
+    shares = {}
+    for threshold in THRESHOLDS:
+        kept = [[one for one in ones if one.score >= threshold] for ones in found]
+        right = sum(_right(ones, truth) for ones, truth in zip(kept, truths, strict=True))
+        shares[f"precision@{threshold}"] = right / max(1, sum(map(len, kept)))
+        shares[f"recall@{threshold}"] = right / objects
     return {
         "scenes": len(truths),
         "objects": objects,
         "mAP@0.5": mean_average_precision(found, truths, (0.5,)),
         "mAP@[.5:.95]": mean_average_precision(found, truths),
-        f"precision@{THRESHOLD}": right / max(1, sum(map(len, kept))),
-        f"recall@{THRESHOLD}": right / objects,
+        **shares,
         "AP@0.5": {
             label: average_precision(found, truths, place, 0.5)
             for place, label in enumerate(LABELS)
@@ -87,8 +91,6 @@ def evaluate(head: DetectionHead, features: Features) -> dict[str, Any]:
 
 def _right(found: list[Found], truth: Truth) -> int:
     """Count the objects of one scene that some detection matches."""
-    from training.detector.metrics import overlap
-
     free = list(zip(truth.labels, truth.boxes, strict=True))
     count = 0
     for one in sorted(found, key=lambda item: -item.score):
@@ -103,6 +105,12 @@ def _right(found: list[Found], truth: Truth) -> int:
     return count
 
 
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    return round(value, 3) if isinstance(value, float) else value
+
+
 def main() -> None:
     """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -111,7 +119,7 @@ def main() -> None:
     options = parser.parse_args()
     head = load_head(options.weights)
     report = {name: evaluate(head, Features(name, SCENES, options.data)) for name in SETS}
-    print(json.dumps(report, indent=2, ensure_ascii=False))
+    print(json.dumps(_rounded(report), indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":
