@@ -1,8 +1,9 @@
-"""Pictures: what is in them."""
+"""Pictures: what is in them, and where."""
 
 from __future__ import annotations
 
 import io
+import reprlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +22,9 @@ from helpers.embedded.tasks.base import (
 from helpers.embedded.wire import WireError
 from helpers.errors import CourseError
 
-CLASSIFICATION = "image-classification"
+CLASSIFICATION, DETECTION = "image-classification", "object-detection"
 DEFAULT_TOP_K = 5
+DEFAULT_THRESHOLD = 0.5
 SIDES_LIMIT = 20
 """How many times as long as wide a picture may be: the short side is what a model scales to."""
 
@@ -53,6 +55,19 @@ def _prepare_classification(call: Call) -> Picture:
     return _picture(call, CLASSIFICATION, parameters)
 
 
+def _prepare_detection(call: Call) -> Picture:
+    threshold = call.parameters.get("threshold")
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float | None):
+        shown = reprlib.repr(threshold)
+        raise ValueError(f"threshold parameter should be a number (got {shown})")
+    if threshold is None:
+        threshold = DEFAULT_THRESHOLD
+    if not 0 <= threshold <= 1:
+        shown = reprlib.repr(threshold)
+        raise ValueError(f"threshold parameter should be between 0 and 1 (got {shown})")
+    return _picture(call, DETECTION, {"threshold": threshold})
+
+
 def _picture(call: Call, task: str, parameters: dict[str, Any]) -> Picture:
     malformed = f"{task} expects `inputs` to be a base64-encoded `str`."
     return Picture(media_bytes(call, task, malformed), call.content_type is None, parameters)
@@ -60,6 +75,10 @@ def _picture(call: Call, task: str, parameters: dict[str, Any]) -> Picture:
 
 def _classify(classifier: Any, job: Picture) -> Any:
     return classifier(_decoded(job, CLASSIFICATION), **job.parameters)
+
+
+def _detect(detector: Any, job: Picture) -> Any:
+    return detector(_decoded(job, DETECTION), **job.parameters)
 
 
 def _decoded(job: Picture, task: str) -> Any:
@@ -110,4 +129,7 @@ IMAGE_CLASSIFICATION = Handler(
     _prepare_classification,
     one_by_one(_classify),
     accepts=("image/", "application/octet-stream"),
+)
+OBJECT_DETECTION = Handler(
+    stock_pipeline(DETECTION), _prepare_detection, one_by_one(_detect), accepts=("image/",)
 )
