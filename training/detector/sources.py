@@ -123,7 +123,7 @@ class Package:
         version: Exact version.
         filename: What the registry's client saves it as.
         sha256: Hash of that file.
-        licence: SPDX identifier of what is taken from it.
+        licence: SPDX identifier of the drawings; of the photographs, the strictest one.
     """
 
     name: str
@@ -190,7 +190,7 @@ PHOTOGRAPHS = (
         "1.9.1",
         "scikit_learn-1.9.1-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl",
         "52a0703bbc07ad27f560fa63fa68e4c54dd735bfbbf65b4dd3c225dc7547b6df",
-        "BSD-3-Clause",
+        "CC-BY-2.0",
     ),
 )
 
