@@ -10,13 +10,18 @@ from helpers.bootstrap import ROOT, child_process, duration
 from helpers.errors import CourseError
 from helpers.messages import text
 
+# The slow tests too, but no package registry: the network is denied.
+FULL_ARGUMENTS = ["-m", "not registry"]
+FULL_VARIABLES = {"COURSE_FUZZ_EXAMPLES": "10000", "COURSE_KILL_ROUNDS": "25"}
 
-def main(pytest_arguments: list[str], root: Path = ROOT) -> int:
+
+def main(pytest_arguments: list[str], root: Path = ROOT, *, full: bool = False) -> int:
     """Run every check, all of them even if one fails.
 
     Args:
         pytest_arguments: added to pytest's command line.
         root: the course's folder.
+        full: whether to run the slow tests too, thousands of odd requests and many kills.
 
     Returns:
         0 if all passed, 1 otherwise.
@@ -26,7 +31,7 @@ def main(pytest_arguments: list[str], root: Path = ROOT) -> int:
         text("cli.check_format"): lambda: _python(root, "ruff", "format", "--check", "."),
         text("cli.check_mypy"): lambda: _python(root, "mypy", "helpers"),
         text("cli.check_models"): _build_all_models,
-        text("cli.check_pytest"): lambda: _pytest(root, pytest_arguments),
+        text("cli.check_pytest"): lambda: _pytest(root, pytest_arguments, full),
     }
     start = time.monotonic()
     failed = []
@@ -103,14 +108,16 @@ def _build_all_models() -> bool:
     return True
 
 
-def _pytest(root: Path, arguments: list[str]) -> bool:
+def _pytest(root: Path, arguments: list[str], full: bool) -> bool:
     from helpers.embedded.lifecycle import stop_server
 
+    if full:
+        arguments = [*FULL_ARGUMENTS, *arguments]
     command = ["pytest", "--nbval", "--nbval-sanitize-with", "tests/notebooks/sanitize.cfg"]
     # A server that already runs may be of other code; one started here has no network.
     stop_server()
     try:
-        env = denied_network(root)
+        env = denied_network(root) | (FULL_VARIABLES if full else {})
         return _python(root, *command, "tests", "notebooks/pt", *arguments, env=env)
     finally:
         stop_server()

@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
 def _test(options: argparse.Namespace) -> int:
     from helpers import checks
 
-    return checks.main(options.pytest)
+    return checks.main(options.pytest, full=options.full)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -158,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--output", type=Path, metavar="DIR", help=text("cli.help_output"))
 
     test = verb("test", text("cli.help_test"))
+    test.add_argument("--full", action="store_true", help=text("cli.help_full"))
     test.add_argument("pytest", nargs="*", metavar="-- ...", help=text("cli.help_pytest"))
 
     verb("doctor", text("cli.help_doctor"))

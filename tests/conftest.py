@@ -31,7 +31,7 @@ def _deny_network():
         sys.path.remove(str(NETWORK_DENIED))
 
 
-if os.environ.get("COURSE_TEST_NETWORK") != "1":  # for tests marked `slow` that install packages
+if os.environ.get("COURSE_TEST_NETWORK") != "1":  # for tests marked `registry`
     _deny_network()
 
 

@@ -21,6 +21,7 @@ from wire_server import free_port
 from helpers.embedded import connections, wire
 from helpers.embedded.catalog import repositories
 from helpers.embedded.server import REQUEST_LIMIT, Settings, create_app
+from helpers.embedded.viewer import PREFIX
 
 CANARY = "canario-fora-do-hub"
 PICTURES, SPEECH = "curso/efficientnet-lite0", "curso/whisper-base"
@@ -88,7 +89,9 @@ def test_no_path_leads_outside(server, canary, method, path, name):
 def test_no_body_or_query_leads_outside(server, canary, name):
     info = server.post(f"{server.url}/api/models/curso/qa-pt/paths-info/main", {"paths": [name]})
     rows = requests.get(
-        f"{server.url}/rows", params={"dataset": name, "config": name, "split": name}, timeout=30
+        f"{server.url}{PREFIX}/rows",
+        params={"dataset": name, "config": name, "split": name},
+        timeout=30,
     )
     for response in (info, rows):
         assert response.status_code < 500

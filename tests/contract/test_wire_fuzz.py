@@ -1,14 +1,24 @@
-"""A few hundred odd requests: whatever arrives, the answer is clean and never a 500."""
+"""Odd requests: whatever arrives, the answer is clean and never a 500.
 
+A few hundred in every run; ``COURSE_FUZZ_EXAMPLES=10000`` for that many, spread over the tests.
+"""
+
+import base64
 import json
+import os
 
 import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helpers.embedded.viewer import PREFIX
+
+TESTS = 10
+TOTAL = int(os.environ.get("COURSE_FUZZ_EXAMPLES", "400"))
 EXAMPLES = settings(
-    max_examples=80,
+    max_examples=max(1, -(-TOTAL // TESTS)),
+    database=None,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -45,6 +55,59 @@ messages = st.lists(
 chat_bodies = st.fixed_dictionaries(
     {"messages": messages | values, "max_tokens": st.integers(-1, 2) | values},
     optional={name: values for name in ("model", "stop", "temperature", "top_p", "seed", "stream")},
+)
+
+
+labels = texts | st.sampled_from(["esporte, política", ["a", "b"]])
+sorting_bodies = st.fixed_dictionaries(
+    {"inputs": texts},
+    optional={
+        "parameters": values
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "candidate_labels": labels,
+                "multi_label": values,
+                "hypothesis_template": texts,
+                "top_k": numbers,
+                "function_to_apply": values | st.sampled_from(["sigmoid", "softmax", "none"]),
+            },
+        )
+    },
+)
+translation_bodies = st.fixed_dictionaries(
+    {"inputs": texts},
+    optional={
+        "parameters": values
+        | st.fixed_dictionaries(
+            {},
+            optional={
+                "src_lang": values,
+                "generate_parameters": values,
+                "truncation": values,
+                "clean_up_tokenization_spaces": values,
+                "max_new_tokens": st.integers(-1, 8) | values,
+            },
+        )
+    },
+)
+BEGINNINGS = [
+    b"",
+    b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR",
+    b"\xff\xd8\xff\xe0\x00\x10JFIF\x00",
+    b"GIF89a",
+    b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00",
+    b"fLaC\x00\x00\x00\x22",
+    b"OggS\x00\x02",
+    b"ID3\x03\x00",
+]
+media = st.builds(bytes.__add__, st.sampled_from(BEGINNINGS), st.binary(max_size=300))
+media_types = st.sampled_from(["image/png", "image/jpeg", "audio/wav", "audio/mpeg", "text/plain"])
+media_models = st.sampled_from(["curso/efficientnet-lite0", "curso/whisper-base"])
+media_parameters = st.dictionaries(
+    st.sampled_from(["top_k", "function_to_apply", "return_timestamps", "generation_parameters"]),
+    numbers,
+    max_size=3,
 )
 
 
@@ -91,6 +154,45 @@ def test_encoder(server, session, body, task):
 @pytest.mark.contract(task="conversational", client="requests", direction="error")
 def test_chat(server, session, body):
     send(session, f"{server.url}/v1/chat/completions", body)
+
+
+@EXAMPLES
+@given(body=sorting_bodies)
+def test_zero_shot(server, session, body):
+    send(session, server.model_url("curso/e5-pt-en", "/pipeline/zero-shot-classification"), body)
+
+
+@EXAMPLES
+@given(body=translation_bodies, direction=st.sampled_from(["pt-en", "en-pt"]))
+def test_translation(server, session, body, direction):
+    send(session, server.model_url(f"curso/traducao-{direction}"), body)
+
+
+@EXAMPLES
+@given(data=media, kind=media_types, model=media_models)
+def test_media(server, session, data, kind, model):
+    headers = {"Content-Type": kind}
+    check(session.post(server.model_url(model), data=data, headers=headers, timeout=60))
+
+
+@EXAMPLES
+@given(data=media | words, model=media_models, chosen=media_parameters | values)
+def test_media_in_json(server, session, data, model, chosen):
+    inputs = base64.b64encode(data).decode() if isinstance(data, bytes) else data
+    send(session, server.model_url(model), {"inputs": inputs, "parameters": chosen})
+
+
+@EXAMPLES
+@given(
+    query=st.dictionaries(
+        st.sampled_from(["dataset", "config", "split", "offset", "length"]),
+        words | numbers.map(str) | st.sampled_from(["curso/perguntas-pt", "default", "train"]),
+        max_size=5,
+    ),
+    path=st.sampled_from(["rows", "first-rows", "splits", "is-valid", "info", "size", "parquet"]),
+)
+def test_dataset_viewer(server, session, query, path):
+    check(session.get(f"{server.url}{PREFIX}/{path}", params=query, timeout=60))
 
 
 @EXAMPLES

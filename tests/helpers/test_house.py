@@ -136,7 +136,7 @@ print([file for file in files if "site-packages" in file])
     assert result.stdout.strip() == "[]", result.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.registry
 def test_the_built_package_holds_its_data_files(tmp_path):
     """Needs a package registry: pip fetches setuptools to build with."""
     source = tmp_path / "source"  # building leaves files behind
