@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from helpers.messages import text
 
@@ -39,13 +40,15 @@ def worlds(course: Course) -> Diagram:
         A drawing of the notebook, the embedded server and the real services; the arrows lead
         to those in use, which are thick and say so in words.
     """
-    description = text(
-        "diagram.description",
-        hub=text(f"diagram.world_{course.hub}"),
-        api=text(f"diagram.world_{course.api}"),
-    )
-    headings = _heading(395, "here") + _heading(615, "internet")
-    rows = _row(_TOP, "hub", course.hub) + _row(_BOTTOM, "api", course.api)
+    if course.in_class:
+        place, host = "class", urlsplit(course.api_base).netloc
+        in_use = [text("diagram.world_class", host=host)] * 2
+    else:
+        place, host = "here", text("diagram.embedded_host")
+        in_use = [text(f"diagram.world_{world}") for world in (course.hub, course.api)]
+    description = text("diagram.description", hub=in_use[0], api=in_use[1])
+    headings = _heading(395, place) + _heading(615, "internet")
+    rows = _row(_TOP, "hub", course.hub, host) + _row(_BOTTOM, "api", course.api, host)
     return Diagram(_svg(_notebook(), headings, rows, title=description), description)
 
 
@@ -82,23 +85,22 @@ def _heading(center: int, key: str) -> str:
     return _lines(center, 20, (text(f"diagram.{key}"), 14, _INK))
 
 
-def _row(top: int, service: str, world: str) -> str:
+def _row(top: int, service: str, world: str, embedded_host: str) -> str:
     """One service: its embedded twin, the real one, and the arrow to the one in use."""
     embedded = world == "embedded"
+    real_host = text(f"diagram.{service}_real_host")
     return (
-        _place(300, top, f"{service}_embedded", embedded)
-        + _place(520, top, f"{service}_real", not embedded)
+        _place(300, top, f"{service}_embedded", embedded_host, embedded)
+        + _place(520, top, f"{service}_real", real_host, not embedded)
         + _arrow(top, embedded)
     )
 
 
-def _place(left: int, top: int, key: str, active: bool) -> str:
+def _place(left: int, top: int, key: str, host: str, active: bool) -> str:
     color = _ACTIVE if active else _QUIET
     state = text("diagram.in_use" if active else "diagram.not_in_use")
-    name, host = text(f"diagram.{key}"), text(f"diagram.{key}_host")
-    return _box(left, top, 190, 90, color, 3 if active else 1) + _lines(
-        left + 95, top + 30, (name, 15, color), (host, 12, color), (state, 12, color)
-    )
+    lines = ((text(f"diagram.{key}"), 15, color), (host, 12, color), (state, 12, color))
+    return _box(left, top, 190, 90, color, 3 if active else 1) + _lines(left + 95, top + 30, *lines)
 
 
 def _box(left: int, top: int, width: int, height: int, color: str, stroke: int = 2) -> str:

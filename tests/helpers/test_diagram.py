@@ -11,7 +11,7 @@ WORLDS = [("embedded", "embedded"), ("hub", "hub"), ("hub", "embedded")]
 
 
 def drawn(hub, api):
-    diagram = worlds(SimpleNamespace(hub=hub, api=api))
+    diagram = worlds(SimpleNamespace(hub=hub, api=api, in_class=False))
     root = ElementTree.fromstring(diagram.svg)
     return diagram, root, [element.text for element in root.iter(f"{SVG}text")]
 
@@ -39,6 +39,16 @@ def test_the_picture_and_its_twin_say_the_same(hub, api):
     assert root.find(f"{SVG}title").text == diagram.description
     assert text(f"diagram.world_{hub}") in repr(diagram)
     assert diagram._repr_mimebundle_()["text/plain"] == diagram.description
+
+
+def test_a_class_server_is_drawn_at_the_teachers():
+    course = SimpleNamespace(
+        hub="embedded", api="embedded", in_class=True, api_base="http://192.168.0.10:8642"
+    )
+    diagram = worlds(course)
+    assert "servidor da turma (192.168.0.10:8642)" in repr(diagram)
+    assert diagram.svg.count(">192.168.0.10:8642<") == 2
+    assert "máquina do professor" in diagram.svg and "127.0.0.1" not in diagram.svg
 
 
 def test_everything_is_inside_the_picture():
