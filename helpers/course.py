@@ -42,6 +42,7 @@ FAULTS_CLIENT_ID = "laboratorio"
 QUESTION_ANSWERING = "question-answering"
 SERVER_VARIABLE = "COURSE_SERVER"
 SERVER_TOKEN_VARIABLE = "COURSE_TOKEN"
+VIEWER_VARIABLE = "COURSE_VIEWER"
 
 # Answered at `/pipeline/{task}` wherever the model is: the Hub lists such models under either task.
 PIPELINE_TASKS = ("feature-extraction", "sentence-similarity")
@@ -82,7 +83,7 @@ class Course:
 
     Attributes:
         environment: the machine.
-        hub: where models come from: ``"hub"`` (huggingface.co) or ``"embedded"``.
+        hub: where models come from: ``"hub"`` (huggingface.co, or a mirror) or ``"embedded"``.
         api: where answers come from: ``"hub"`` (the router) or ``"embedded"``.
         hub_url: the Hub's address.
         api_base: the API's address.
@@ -118,10 +119,16 @@ class Course:
 
     @property
     def viewer_url(self) -> str:
-        """The address of the dataset viewer of this course's Hub: ``{viewer_url}/rows?...``."""
-        return f"{self.hub_url}/datasets-server" if self.hub == "embedded" else VIEWER_URL
+        """The address of the dataset viewer of this course's Hub: ``{viewer_url}/rows?...``.
 
-    def model(self, task: str, where: str = "local") -> str:
+        The real Hub's viewer is another host; a mirror's is where the environment variable
+        ``COURSE_VIEWER`` says.
+        """
+        if self.hub == "embedded":
+            return f"{self.hub_url}/datasets-server"
+        return os.environ.get(VIEWER_VARIABLE, "").strip().rstrip("/") or VIEWER_URL
+
+    def model(self, task: str, where: str = "local", *, smallest: bool = False) -> str:
         """Return the id of the course's model for a task.
 
         In the embedded world the model is built first, if it is not there yet.
@@ -129,24 +136,26 @@ class Course:
         Args:
             task: such as ``"question-answering"``.
             where: ``"local"`` for ``from_pretrained``, ``"api"`` for the inference API.
+            smallest: take the smallest model even where a GPU has room for a larger one.
 
         Raises:
             CourseError: if the course has no model for this task.
         """
-        choice = self._choice(task)
+        choice = self._choice(task, smallest=smallest)
         world = self._world(where)
         if world == "embedded":
             return self._embedded(choice.embedded_id, task)
         return choice.api_id if where == "api" else choice.hub_id
 
-    def revision(self, task: str, where: str = "local") -> str:
+    def revision(self, task: str, where: str = "local", *, smallest: bool = False) -> str:
         """Return the revision of that model that the course was tested with.
 
         Args:
             task: such as ``"question-answering"``.
             where: as in :meth:`model`.
+            smallest: as in :meth:`model`.
         """
-        choice = self._choice(task)
+        choice = self._choice(task, smallest=smallest)
         if self._world(where) == "embedded":
             return "main"
         return choice.api_revision if where == "api" else choice.revision
@@ -227,11 +236,12 @@ class Course:
             _ensure(embedded_id)
         return embedded_id
 
-    def _choice(self, task: str) -> ModelChoice:
+    def _choice(self, task: str, *, smallest: bool = False) -> ModelChoice:
         from helpers.models import pick
 
         machine = self.environment
-        return pick(task, machine.device_memory_bytes if machine.device == "cuda" else None)
+        uses_gpu = machine.device == "cuda" and not smallest
+        return pick(task, machine.device_memory_bytes if uses_gpu else None)
 
     def _world(self, where: str) -> str:
         if where not in {"local", "api"}:
@@ -323,6 +333,10 @@ def setup(
             environment variable ``COURSE_SERVER`` (and ``COURSE_TOKEN``): models and answers come
             from there, and nothing is started or built on this machine.
 
+    In the world of the Hub, the environment variable ``HF_ENDPOINT`` names a mirror of
+    huggingface.co, as it does for Hugging Face's own libraries, and ``COURSE_VIEWER`` the mirror's
+    dataset viewer. ``"auto"`` still looks for huggingface.co: with a mirror, choose ``"hub"``.
+
     Raises:
         CourseError: if the choice cannot be followed; the sentence says what to do.
     """
@@ -384,8 +398,9 @@ def _choose(mode: str, source: str | None, server: str | None) -> Course:
     if in_hub:
         notes.append(text("setup.note_datasets"))
     token, where = _find_token(source, needed=in_hub)
+    hub_url = _hub_address()
     if in_hub and token is not None:
-        return Course(environment, "hub", "hub", HUB_URL, ROUTER_URL, token, where, tuple(notes))
+        return Course(environment, "hub", "hub", hub_url, ROUTER_URL, token, where, tuple(notes))
     if in_hub:
         notes.append(text("setup.note_no_token"))
     url = _embedded_server().url.rstrip("/")
@@ -393,12 +408,18 @@ def _choose(mode: str, source: str | None, server: str | None) -> Course:
         environment,
         hub="hub" if in_hub else "embedded",
         api="embedded",
-        hub_url=HUB_URL if in_hub else url,
+        hub_url=hub_url if in_hub else url,
         api_base=url,
         token=_client_token(CLIENT_ID),
         token_source=text("setup.token_embedded"),
         notes=tuple(notes),
     )
+
+
+def _hub_address() -> str:
+    """Return the Hub's address, or that of the mirror that the learner chose before ``setup()``."""
+    chosen = _real["HF_ENDPOINT"] if "HF_ENDPOINT" in _real else os.environ.get("HF_ENDPOINT")
+    return (chosen or "").strip().rstrip("/") or HUB_URL
 
 
 def _class_course(environment: Environment, server: str, given: str | None) -> Course:
@@ -498,7 +519,7 @@ def _point_libraries_at(course: Course) -> None:
         _set(name, value)
     if course.api == "embedded":
         _bypass_proxy(urlsplit(course.api_base).hostname or "")
-    _redirect_loaded(os.environ.get("HF_ENDPOINT") or HUB_URL)
+    _redirect_loaded(course.hub_url)
 
 
 def _redirect_loaded(endpoint: str) -> None:
