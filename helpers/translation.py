@@ -12,6 +12,7 @@ So a text goes through four steps:
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,6 +30,9 @@ MAX_SOURCE_TOKENS = 192
 # the shortest ones.
 LENGTH_FACTOR = 2.5
 LENGTH_MARGIN = 16
+
+# A model of several target languages reads first which one is wanted; this is Brazil's Portuguese.
+BRAZILIAN = ">>pob<<"
 
 # Words whose full stop does not end a sentence, in Portuguese and English. Words that often are
 # the last of one (etc., Ltda., Jr., a.C.) are not here.
@@ -75,6 +79,8 @@ class Translator:
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
+        codes = getattr(tokenizer, "supported_language_codes", ())
+        self._target = f"{BRAZILIAN} " if BRAZILIAN in codes else ""
 
     @classmethod
     def from_pretrained(
@@ -106,7 +112,7 @@ class Translator:
             tokenizer = AutoTokenizer.from_pretrained(model_id, **options)
             model = AutoModelForSeq2SeqLM.from_pretrained(model_id, dtype=torch.float32, **options)
         except (OSError, ValueError) as error:
-            raise CourseError(messages.text("translation.not_loaded", model=model_id)) from error
+            raise CourseError(_not_loaded(model_id)) from error
         return cls(model.to(device or best_device()), tokenizer)
 
     def __call__(
@@ -166,7 +172,8 @@ class Translator:
     def _translate_batch(self, sentences: list[str], max_new_tokens: int) -> list[str]:
         import torch
 
-        inputs = self.tokenizer(sentences, padding=True, return_tensors="pt")
+        sources = [f"{self._target}{sentence}" for sentence in sentences]
+        inputs = self.tokenizer(sources, padding=True, return_tensors="pt")
         longest = inputs["input_ids"].shape[1]
         bound = int(LENGTH_FACTOR * longest) + LENGTH_MARGIN
         with torch.inference_mode():
@@ -250,6 +257,14 @@ def _middle_pause(sentence: str) -> int:
     central = [end for end in marks if 0.25 < end / len(sentence) < 0.75]
     ends = central or [match.end() for match in pauses]
     return min(ends, key=lambda end: abs(end - middle), default=len(sentence) // 2)
+
+
+def _not_loaded(model_id: str) -> str:
+    """Say why a model may not have loaded."""
+    told = messages.text("translation.not_loaded", model=model_id)
+    if importlib.util.find_spec("sentencepiece") is None:
+        told += " " + messages.text("translation.no_sentencepiece")
+    return told
 
 
 def _has_letters(piece: str) -> bool:

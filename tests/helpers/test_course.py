@@ -275,6 +275,7 @@ report["ids"] = sorted(model.id for model in HfApi().list_models())
 report["url"] = hf_hub_url("curso/qa-pt", "config.json")
 report["module"] = [model.id for model in huggingface_hub.list_models()][:1]
 report["datasets"] = datasets.config.HF_ENDPOINT
+report["known"] = transformers.AutoConfig.for_model("ssru_marian").model_type
 """
     _, report = run(
         code, prelude="import huggingface_hub, datasets, transformers", COURSE_MODE="embedded"
@@ -282,6 +283,7 @@ report["datasets"] = datasets.config.HF_ENDPOINT
     assert "curso/qa-pt" in report["ids"] and report["module"]
     assert report["url"].startswith(report["hub_url"])
     assert report["datasets"] == report["hub_url"]
+    assert report["known"] == "ssru_marian"  # what transformers lacks, the course registered
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,33 @@ def test_the_longest_translation_is_bounded(translator):
     assert translator("Qual é a capital do Brasil?", max_new_tokens=2) == "What is"
 
 
+class OfSeveralLanguages:
+    """A tokenizer that asks for a target language, as those of multilingual Marian models do."""
+
+    supported_language_codes = (">>por<<", ">>pob<<")
+
+    def __init__(self, tokenizer):
+        self._tokenizer = tokenizer
+        self.given = []
+
+    def __call__(self, sentences, **options):
+        if isinstance(sentences, str):  # its length is being measured
+            return self._tokenizer(sentences, **options)
+        self.given += sentences
+        return self._tokenizer(
+            [sentence.removeprefix(">>pob<< ") for sentence in sentences], **options
+        )
+
+    def __getattr__(self, name):
+        return getattr(self._tokenizer, name)
+
+
+def test_a_model_of_several_languages_is_asked_for_brazils(translator):
+    tokenizer = OfSeveralLanguages(translator.tokenizer)
+    assert Translator(translator.model, tokenizer)("Feche a porta.") == "Close the door."
+    assert tokenizer.given == [">>pob<< Feche a porta."]
+
+
 def test_wrong_arguments_are_explained(translator):
     for arguments, options in [((["a", 3],), {}), (("a",), {"batch_size": 0})]:
         with pytest.raises(ValueError, match="textos|a partir de 1"):
