@@ -148,7 +148,7 @@ def test_paths_and_addresses_are_never_opened(server, inputs):
         ({"generation_parameters": {"language": 3}}, "language parameter should be a string"),
         ({"generation_parameters": {"task": "cantar"}}, "task is not supported"),
         ({"generation_parameters": {"max_new_tokens": 10_000}}, "should be <= 224 (got 10000)"),
-        ({"generation_parameters": {"num_beams": 99}}, "num_beams parameter should be <= 5"),
+        ({"generation_parameters": {"num_beams": 99}}, "num_beams parameter should be <= 2"),
         ({"generation_parameters": {"do_sample": True}}, "do_sample parameter is not supported"),
         ({"generation_parameters": {"temperature": 2}}, "temperature parameter is not supported"),
     ],

@@ -24,8 +24,9 @@ SECONDS_LIMIT = 60
 """Seconds of speech in one request: two of the model's windows, a few seconds' work."""
 WINDOW_SECONDS = 30
 NEW_TOKENS = 224
-"""Tokens of a window, at most; what is spoken in thirty seconds has fewer than 150."""
-BEAMS_LIMIT = 5
+"""Tokens of a window, at most and by the model's own default: twice what thirty seconds' speech
+usually has, so that a model that repeats itself comes to an end."""
+BEAMS_LIMIT = 2
 
 _GENERATION = ("generation_parameters", "generate_kwargs")
 _KNOWN = ("language", "task", "max_new_tokens", "num_beams", "do_sample", "temperature")
@@ -77,8 +78,9 @@ def _flat(parameters: dict[str, Any]) -> dict[str, Any]:
 def _generation(parameters: dict[str, Any]) -> dict[str, Any]:
     only_for_generation(parameters, _KNOWN)
     checked: dict[str, Any] = {
-        "max_new_tokens": integer(parameters, "max_new_tokens", NEW_TOKENS, highest=NEW_TOKENS),
-        "num_beams": integer(parameters, "num_beams", 1, highest=BEAMS_LIMIT),
+        name: integer(parameters, name, 1, highest=highest)
+        for name, highest in (("max_new_tokens", NEW_TOKENS), ("num_beams", BEAMS_LIMIT))
+        if name in parameters
     }
     for name in ("language", "task"):
         if name in parameters:
