@@ -126,9 +126,12 @@ def main() -> None:
     repeats = parser.parse_args().repeats
     folders = {one.id: store.ensure(one.id) for one in repositories()}
     cold = start_seconds()
+    with running_server("--fast") as (url, _, _):
+        fast = class_rows(url)
     with running_server() as (url, process, _):
         rows: list[Row] = [("do início ao primeiro 200 (mediana de 5)", f"{cold:.2f} s", "3 s")]
         rows += class_rows(url)
+        rows += [(f"com --fast: {what}", *rest) for what, *rest in fast[:6]]
         rows += [wire_row(url, task, model, folders[model], repeats) for task, model in served()]
         rows += chat_rows(url)
         rows += download_rows(url, folders)
@@ -140,12 +143,12 @@ def main() -> None:
 
 
 @contextmanager
-def running_server() -> Iterator[tuple[str, psutil.Process, float]]:
+def running_server(*arguments: str) -> Iterator[tuple[str, psutil.Process, float]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "helpers.embedded.server", "--quiet"]
-    command += ["--port", str(port), "--token", TOKEN]
+    command += ["--port", str(port), "--token", TOKEN, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryFile() as log:

@@ -36,6 +36,9 @@ from helpers.embedded.workers import (
 from helpers.errors import CourseError
 
 NOT_SUPPORTED = "Model not supported by provider hf-inference"
+IN_BFLOAT16 = "question-answering"
+"""The task that ``--fast`` is for: the one that forty notebooks ask for at once."""
+BFLOAT16_FROM = 4
 OVERLOADED = "Service temporarily unavailable, overload detected"
 
 
@@ -85,7 +88,7 @@ async def infer(request: Request) -> Response:
     call, digest = await _read_call(request, handler)
     started = time.perf_counter()
     try:
-        ticket = await _ticket(handler, call, digest, request.state.client_id)
+        ticket = await _ticket(request, handler, call, digest)
         worker = request.app.state.residents.worker(model_id, handler.load)
         answer = await while_connected(request, worker.add(ticket))
     except OverloadedError:
@@ -130,14 +133,31 @@ async def _until_gone(request: Request) -> None:
         pass
 
 
-async def _ticket(handler: Handler, call: Call, digest: bytes, client: str) -> Ticket:
+async def _ticket(request: Request, handler: Handler, call: Call, digest: bytes) -> Ticket:
     """Check a call; pictures and recordings are decoded away from the event loop."""
     if handler.accepts:
         job = await asyncio.to_thread(handler.prepare, call)
     else:
         job = handler.prepare(call)
     key = handler.batch_key(job) if handler.batch_key is not None else None
-    return Ticket(handler.answer, job, key, same=digest, client=client)
+    in_a_hurry = request.app.settings.fast and handler is HANDLERS[IN_BFLOAT16]
+    answer = _in_bfloat16 if in_a_hurry else handler.answer
+    return Ticket(answer, job, key, same=digest, client=request.state.client_id)
+
+
+def _in_bfloat16(model: Any, jobs: list[Any]) -> list[Any]:
+    """Answer a batch with half the bits, twice as fast where the processor multiplies them.
+
+    The answers are the same but for one in a hundred or so, their scores only to some 0.04: see
+    ``benchmarks/README.md``. A job alone, which would gain nothing, is answered in full precision.
+    """
+    answer = HANDLERS[IN_BFLOAT16].answer
+    if len(jobs) < BFLOAT16_FROM:
+        return answer(model, jobs)
+    import torch
+
+    with torch.autocast("cpu", torch.bfloat16):
+        return answer(model, jobs)
 
 
 def served_repository_tasks(model_id: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ def add_server_arguments(parser: argparse.ArgumentParser) -> None:
     add("--token", metavar="T", help=text("server.help_token"))
     add("--class", dest="for_class", action="store_true", help=text("server.help_class"))
     add("--host", metavar="IP", help=text("server.help_host"))
+    add("--fast", action="store_true", help=text("server.help_fast"))
     add("--chat-url", metavar="URL", help=text("server.help_chat_url"))
     add("--chat-model", metavar="M", help=text("server.help_chat_model"))
     add("--chat-token-env", metavar="VAR", help=text("server.help_chat_token_env"))

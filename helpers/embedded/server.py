@@ -70,6 +70,7 @@ class Settings:
         host: The address it listens at.
         for_class: Whether it serves a class: clients are told apart by their addresses, and
             cannot stop it.
+        fast: Whether batches of questions may be answered in bfloat16.
         chat_url: An OpenAI-compatible server that answers the chat calls; ``None`` for none.
         chat_model: What that server calls the model to use; ``None`` for all that it lists.
         chat_token: The token that it knows this server by; ``None`` for none.
@@ -80,6 +81,7 @@ class Settings:
     idle_seconds: float | None = None
     host: str = HOST
     for_class: bool = False
+    fast: bool = False
     chat_url: str | None = None
     chat_model: str | None = None
     chat_token: str | None = field(default=None, repr=False)
@@ -425,6 +427,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         idle_seconds=arguments.idle,
         host=host,
         for_class=for_class,
+        fast=arguments.fast,
         chat_url=_chat_url(arguments.chat_url),
         chat_model=arguments.chat_model,
         chat_token=_chat_token(arguments.chat_token_env),

@@ -25,7 +25,7 @@ QUEUE_LIMIT = 128
 """Calls of one model, running and waiting: three for each of forty learners."""
 QUEUE_SECONDS = 20.0
 """Nobody is let into a queue that would take longer than this, as far as one can tell."""
-BATCH_LIMIT = 16
+BATCH_LIMIT = 24
 """Different jobs answered together; larger batches were no faster, and keep the first waiting."""
 
 _RECENT = 0.3
