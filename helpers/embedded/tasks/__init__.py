@@ -22,6 +22,7 @@ HANDLERS: dict[str, Handler] = {
     "translation": translation.HANDLER,
     "automatic-speech-recognition": speech.HANDLER,
     "image-classification": images.IMAGE_CLASSIFICATION,
+    "object-detection": images.OBJECT_DETECTION,
 }
 """Every task answered at ``/hf-inference/models/{id}``. Chat has routes of its own."""
 
@@ -33,6 +34,7 @@ SERVED_TASKS: dict[str, tuple[str, ...]] = {
     "translation": ("translation",),
     "automatic-speech-recognition": ("automatic-speech-recognition",),
     "image-classification": ("image-classification",),
+    "object-detection": ("object-detection",),
     "text-generation": ("conversational",),
 }
 """For a repository's own task: the tasks it is served for, the usual one first."""
