@@ -153,6 +153,14 @@ def test_a_weak_leaning_is_not_translated(tmp_path):
     assert json.loads(line)["pt"] is None and sentences.prepared(tmp_path, "train") == []
 
 
+def test_sentences_that_ran_together_are_set_apart():
+    assert (
+        prepare.spaced("Tem coração.No fim, cansa!É pena.") == "Tem coração. No fim, cansa! É pena."
+    )
+    kept = "O DVD custa R$ 3.50 no site amazon.com..."
+    assert prepare.spaced(kept) == kept
+
+
 def test_written_sentences_are_many_distinct_and_labelled():
     splits = {split: sentences.written(split) for split in ("train", "validation", "test")}
     everything = [sentence for group in splits.values() for sentence in group]

@@ -7,7 +7,7 @@ From the root of the repository::
 DATA and ENCODER are those of ``training.sentimento_pt.train``. The sentences go to the model as
 they are, without a prefix, as in ``pipeline("text-classification")``. Prints Markdown tables;
 ``--output`` also writes the figures as JSON, ``--errors`` prints what was wrong, and ``--reviews``
-also measures on a reviews dataset, as a file of lines ``{"text": ..., "label": ...}``.
+also measures on a reviews dataset, as its JSON lines.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def test_sets(data: Path) -> dict[str, list[Sentence]]:
 
 
 def read_reviews(path: Path) -> list[Sentence]:
-    """Read a reviews dataset: a JSON line each, with ``text`` and a ``label`` of the model's."""
+    """Read a reviews dataset: a JSON line each, with ``text``, ``label`` and ``phenomenon``."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [Sentence(row["text"], row["label"], "reviews") for row in rows]
+    return [Sentence(row["text"], row["label"], row["phenomenon"]) for row in rows]
 
 
 def measure(sentences: list[Sentence], guesses: list[str]) -> dict[str, Any]:
@@ -191,7 +191,7 @@ def markdown(figures: dict[str, Any]) -> str:
         lines.append("|---" * (len(LABELS) + 1) + "|")
         for label, counts in zip(LABELS, row["confusion"], strict=True):
             lines.append(f"| {label} | " + " | ".join(map(str, counts)) + " |")
-    for name in ("translated", "written"):
+    for name in [n for n in ("translated", "written", "reviews") if n in figures["by_kind"]]:
         counts = figures["by_kind"][name].items()
         lines += [
             "",

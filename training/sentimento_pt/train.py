@@ -3,7 +3,7 @@
 From the root of the repository, with the encoder built by ``helpers/embedded/recipes/e5.py`` and
 the data by ``training/sentimento_pt/prepare.py``::
 
-    python -m training.sentimento_pt.prepare --archive ARCHIVE --output DATA
+    python -m training.sentimento_pt.prepare --archive ARCHIVE --output DATA [--engine package]
     python -m training.sentimento_pt.train --data DATA --encoder ENCODER --output OUTPUT
     python -m training.sentimento_pt.evaluate --data DATA --encoder ENCODER --adapter OUTPUT
 
@@ -15,8 +15,8 @@ After each epoch OUTPUT holds the adapter in the form of the ``peft`` library, a
 the validation sentences is printed.
 
 The seed fixes the data of each step and the initial weights. The schedule of the learning rate
-follows the steps, or the clock if that is well ahead of them: a run ends by ``--max-minutes``, however
-busy the machine is. Give it plenty of minutes and the same command gives the same adapter.
+follows the steps, or the clock if that is well ahead of them: a run ends by ``--max-minutes``,
+however busy the machine is. Give it plenty of minutes and the same command gives the same adapter.
 """
 
 from __future__ import annotations
