@@ -306,10 +306,11 @@ def served() -> list[tuple[str, str]]:
 
 def call(task: str) -> tuple[bytes, str, Call]:
     """Return a lesson's call of a task, as bytes with their type and as the server reads it."""
-    if task == "image-classification":
+    accepts = HANDLERS[task].accepts
+    if "image/" in accepts:
         data = media(PICTURES, "image")
-        return data, "image/jpeg", Call(data, {}, {}, "image/jpeg")
-    if task == "automatic-speech-recognition":
+        return data, "image/png", Call(data, {}, {}, "image/png")
+    if "audio/" in accepts:
         data = media(CLIPS, "audio")
         return data, "audio/flac", Call(data, {}, {}, "audio/flac")
     question, context = questions()[0]

@@ -73,7 +73,8 @@ def test_an_impossible_call_fails_alone(server):
 
     with ThreadPoolExecutor(24) as pool:
         statuses = [response.status_code for response in pool.map(ask, range(24))]
-    assert statuses == [400 if number % 4 == 0 else 200 for number in range(24)]
+    for number, status in enumerate(statuses):
+        assert status in ((400, 413) if number % 4 == 0 else (200,))
 
 
 @pytest.mark.contract(task="question-answering", client="requests", direction="error")
