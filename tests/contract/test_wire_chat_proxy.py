@@ -306,7 +306,7 @@ def test_an_engine_that_does_not_answer(tmp_path):
             assert response.status_code == 503
             shapes.check(shapes.ERROR, response.json())
             assert "does not answer" in response.json()["error"]
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 20  # four refusals, on a busy machine too
 
 
 @pytest.mark.contract(
