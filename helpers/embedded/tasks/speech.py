@@ -102,8 +102,11 @@ def _recognise(recogniser: Any, job: Speech) -> dict[str, Any]:
     is_long = recording.seconds > WINDOW_SECONDS
     answer = recogniser(
         {"raw": recording.samples, "sampling_rate": recording.sampling_rate},
-        # The model needs timestamps to find its way through more than one window.
-        return_timestamps=job.return_timestamps or is_long,
+        return_timestamps=job.return_timestamps or None,
+        # Windows of a fixed length, as the API has them: left to find its own way, the model can
+        # creep through a silence in dozens of them.
+        chunk_length_s=WINDOW_SECONDS if is_long else 0,
+        ignore_warning=True,
         generate_kwargs=job.generation,
     )
     if not job.return_timestamps:
