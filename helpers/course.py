@@ -53,6 +53,7 @@ DATASETS = {
     "avaliacoes": "curso/avaliacoes-pt",
     "imagens": "curso/imagens",
     "falas": "curso/falas",
+    "cenas": "curso/cenas",
 }
 
 # What makes libraries quiet; each is read when its library is imported.
@@ -182,7 +183,7 @@ class Course:
         """Return what ``load_dataset`` takes for one of the course's own datasets.
 
         Args:
-            name: ``"perguntas"``, ``"avaliacoes"``, ``"imagens"`` or ``"falas"``.
+            name: ``"perguntas"``, ``"avaliacoes"``, ``"imagens"``, ``"falas"`` or ``"cenas"``.
 
         Returns:
             Its id on the embedded Hub. The real Hub does not have them: there it is the path of a

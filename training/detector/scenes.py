@@ -43,7 +43,7 @@ class Scene:
     """A picture and what is in it.
 
     Attributes:
-        image: ``SIZE`` x ``SIZE`` pixels, mode RGB.
+        image: As wide as high, mode RGB.
         labels: Places in ``LABELS``.
         boxes: Left, top, right and bottom of each object, in pixels, around what is visible of
             the drawing inside the picture.
@@ -87,33 +87,37 @@ def material(name: str, data: Path) -> Material:
     )
 
 
-def compose(source: Material, number: int, plain: bool = False) -> Scene:
+def compose(
+    source: Material, number: int, plain: bool = False, *, size: int = SIZE, fewest: int = 0
+) -> Scene:
     """Make one scene.
 
     Args:
         source: What to make it of.
         number: Which one; scenes of different sets should have numbers far apart.
         plain: Whether to do without a photograph, on a texture.
+        size: Height and width, in pixels; the drawings grow with it.
+        fewest: Objects to paste at least.
 
     Returns:
-        The scene; it may hold no object at all.
+        The scene; one with little room may hold fewer objects than ``fewest``.
     """
     rng = random.Random(number)
-    scene = _background(source.photos, rng, plain).convert("RGB")
+    scene = _background(source.photos, rng, plain, size).convert("RGB")
     pasted: list[_Pasted] = []
-    for label in _what_to_paste(rng):
+    for label in _what_to_paste(rng, fewest):
         drawings = source.distractors if label is None else source.objects[label]
-        drawing = _varied(rng.choice(drawings), rng)
-        corner = _place(drawing, pasted, rng)
+        drawing = _varied(rng.choice(drawings), rng, size / SIZE)
+        corner = _place(drawing, pasted, rng, size)
         if corner is None:
             continue
-        mask = _mask(drawing, corner)
+        mask = _mask(drawing, corner, size)
         for other in pasted:
             other.mask &= ~mask
         scene.paste(drawing, corner, drawing)
         pasted.append(_Pasted(label, mask, int(mask.sum())))
     if rng.random() < 0.2:
-        scene = scene.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.0)))
+        scene = scene.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.0) * size / SIZE))
     found = [(one.label, _box(one.mask)) for one in pasted if one.label is not None]
     return Scene(scene, [label for label, _ in found], [box for _, box in found])
 
@@ -127,16 +131,16 @@ class _Pasted:
     area: int
 
 
-def _what_to_paste(rng: random.Random) -> list[int | None]:
-    objects = rng.choices(range(len(LABELS)), k=rng.randint(0, MOST_OBJECTS))
+def _what_to_paste(rng: random.Random, fewest: int) -> list[int | None]:
+    objects = rng.choices(range(len(LABELS)), k=rng.randint(fewest, MOST_OBJECTS))
     items: list[int | None] = [*objects, *[None] * rng.randint(0, MOST_DISTRACTORS)]
     rng.shuffle(items)
     return items
 
 
-def _varied(drawing: Image.Image, rng: random.Random) -> Image.Image:
+def _varied(drawing: Image.Image, rng: random.Random, scale: float) -> Image.Image:
     """Scale, mirror, turn and tint a drawing, and cut it to what is visible of it."""
-    side = round(SMALLEST * (LARGEST / SMALLEST) ** rng.random())
+    side = round(scale * SMALLEST * (LARGEST / SMALLEST) ** rng.random())
     wide = max(8, round(side * rng.uniform(0.85, 1.18)))
     varied = drawing.resize((wide, side), Image.Resampling.LANCZOS)
     if rng.random() < 0.5:
@@ -154,26 +158,26 @@ def _varied(drawing: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def _place(
-    drawing: Image.Image, others: list[_Pasted], rng: random.Random
+    drawing: Image.Image, others: list[_Pasted], rng: random.Random, size: int
 ) -> tuple[int, int] | None:
     """Find where a drawing fits; ``None`` if it does not."""
     width, height = drawing.size
     cut_x, cut_y = (round(MOST_CUT * side * (rng.random() < 0.15)) for side in drawing.size)
-    if width - 2 * cut_x > SIZE or height - 2 * cut_y > SIZE:
+    if width - 2 * cut_x > size or height - 2 * cut_y > size:
         return None
     for _ in range(TRIES):
-        x = rng.randint(-cut_x, SIZE - width + cut_x) if SIZE - width + 2 * cut_x > 0 else 0
-        y = rng.randint(-cut_y, SIZE - height + cut_y) if SIZE - height + 2 * cut_y > 0 else 0
-        mask = _mask(drawing, (x, y))
+        x = rng.randint(-cut_x, size - width + cut_x) if size - width + 2 * cut_x > 0 else 0
+        y = rng.randint(-cut_y, size - height + cut_y) if size - height + 2 * cut_y > 0 else 0
+        mask = _mask(drawing, (x, y), size)
         left = ((other.mask & ~mask).sum() / other.area for other in others)
         if all(share >= 1 - MOST_HIDDEN for share in left):
             return x, y
     return None
 
 
-def _mask(drawing: Image.Image, corner: tuple[int, int]) -> np.ndarray:
-    """Return which pixels of the scene a drawing covers, ``[SIZE, SIZE]`` of booleans."""
-    layer = Image.new("L", (SIZE, SIZE))
+def _mask(drawing: Image.Image, corner: tuple[int, int], size: int) -> np.ndarray:
+    """Return which pixels of the scene a drawing covers, ``[size, size]`` of booleans."""
+    layer = Image.new("L", (size, size))
     layer.paste(drawing.getchannel("A"), corner)
     return np.asarray(layer) >= VISIBLE_ALPHA
 
@@ -183,31 +187,33 @@ def _box(mask: np.ndarray) -> Box:
     return (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
 
 
-def _background(sources: list[Image.Image], rng: random.Random, plain: bool) -> Image.Image:
+def _background(
+    sources: list[Image.Image], rng: random.Random, plain: bool, size: int
+) -> Image.Image:
     if plain or rng.random() < 0.45:
-        return _texture(rng)
+        return _texture(rng, size)
     photo = rng.choice(sources)
     side = rng.randint(min(160, *photo.size), min(photo.size))
     x, y = (rng.randint(0, length - side) for length in photo.size)
-    scene = photo.crop((x, y, x + side, y + side)).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+    scene = photo.crop((x, y, x + side, y + side)).resize((size, size), Image.Resampling.BICUBIC)
     scene = scene.rotate(90 * rng.randint(0, 3))
     for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
         scene = enhancer(scene).enhance(rng.uniform(0.5, 1.4))
     if rng.random() < 0.3:
-        scene = scene.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 3)))
+        scene = scene.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 3) * size / SIZE))
     return scene
 
 
-def _texture(rng: random.Random) -> Image.Image:
+def _texture(rng: random.Random, size: int) -> Image.Image:
     """Mix two colours by a plain, striped, chequered, cloudy or grainy pattern."""
     noise = np.random.default_rng(rng.getrandbits(32))
-    rows, columns = np.mgrid[0:SIZE, 0:SIZE] / SIZE
+    rows, columns = np.mgrid[0:size, 0:size] / size
     angle, waves = rng.uniform(0, np.pi), rng.uniform(2, 24)
     along = np.cos(angle) * columns + np.sin(angle) * rows
     across = np.cos(angle) * rows - np.sin(angle) * columns
     kind = rng.choice(("plain", "gradient", "stripes", "checks", "clouds", "grain"))
     if kind == "plain":
-        share = np.zeros((SIZE, SIZE))
+        share = np.zeros((size, size))
     elif kind == "gradient":
         share = (along - along.min()) / np.ptp(along)
     elif kind == "stripes":
@@ -216,10 +222,10 @@ def _texture(rng: random.Random) -> Image.Image:
         share = ((np.sin(waves * 6 * along) * np.sin(waves * 6 * across)) > 0).astype(float)
     elif kind == "clouds":
         coarse = noise.integers(0, 256, (rng.randint(3, 24),) * 2, dtype=np.uint8)
-        cloud = Image.fromarray(coarse).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+        cloud = Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC)
         share = np.asarray(cloud) / 255
     else:
-        share = noise.random((SIZE, SIZE))
+        share = noise.random((size, size))
     first, second = (noise.integers(0, 256, 3) for _ in range(2))
     mixed = first + share[..., None] * (second - first)
     mixed = mixed + noise.normal(0, rng.uniform(0, 6), mixed.shape)

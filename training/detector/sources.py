@@ -219,37 +219,38 @@ def fetch(package: Package, data: Path) -> Path:
     return path
 
 
-def cutouts(style: str, data: Path) -> dict[str, Image.Image]:
+def cutouts(style: str, data: Path, pixels: int = CUTOUT_PIXELS) -> dict[str, Image.Image]:
     """Render every drawing of a style that the scenes use.
 
     Args:
         style: A key of ``DRAWINGS``.
         data: Folder that holds the downloads.
+        pixels: Height and width to draw them in.
 
     Returns:
-        Name to a picture in mode RGBA, ``CUTOUT_PIXELS`` high and wide, transparent around it.
+        Name to a picture in mode RGBA, ``pixels`` high and wide, transparent around it.
     """
     wanted: dict[str, str] = {}
     for names in (*CLASSES.values(), *DISTRACTORS.values()):
         wanted |= names
     archive = fetch(DRAWINGS[style], data)
     if style == "fluent-3d":
-        return _webp_cutouts(archive, wanted)
-    return _svg_cutouts(archive, wanted)
+        return _webp_cutouts(archive, wanted, pixels)
+    return _svg_cutouts(archive, wanted, pixels)
 
 
-def _webp_cutouts(archive: Path, wanted: dict[str, str]) -> dict[str, Image.Image]:
+def _webp_cutouts(archive: Path, wanted: dict[str, str], pixels: int) -> dict[str, Image.Image]:
     found = {}
     with tarfile.open(archive) as files:
         for name, code in wanted.items():
             stream = files.extractfile(f"package/assets/{code}.webp")
             assert stream is not None
             image = Image.open(io.BytesIO(stream.read())).convert("RGBA")
-            found[name] = image.resize((CUTOUT_PIXELS, CUTOUT_PIXELS), Image.Resampling.LANCZOS)
+            found[name] = image.resize((pixels, pixels), Image.Resampling.LANCZOS)
     return found
 
 
-def _svg_cutouts(archive: Path, wanted: dict[str, str]) -> dict[str, Image.Image]:
+def _svg_cutouts(archive: Path, wanted: dict[str, str], pixels: int) -> dict[str, Image.Image]:
     import resvg_py
 
     with tarfile.open(archive) as files:
@@ -266,7 +267,7 @@ def _svg_cutouts(archive: Path, wanted: dict[str, str]) -> dict[str, Image.Image
             '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
             f'viewBox="0 0 {width} {height}">{icon["body"]}</svg>'
         )
-        drawn = resvg_py.svg_to_bytes(svg_string=svg, width=CUTOUT_PIXELS, height=CUTOUT_PIXELS)
+        drawn = resvg_py.svg_to_bytes(svg_string=svg, width=pixels, height=pixels)
         found[name] = Image.open(io.BytesIO(bytes(drawn))).convert("RGBA")
     return found
 
