@@ -4,9 +4,9 @@ Every code cell is run, in order and in one kernel, but those that cannot work w
 rule, applied by reading the cell's code:
 
 1. a cell is left out if it loads weights or a tokenizer (``X.from_pretrained`` for any ``X`` but
-   ``AutoConfig``), asks an API that answers with a model (``course.session``,
-   ``helpers.InferenceSession``, ``InferenceClient``, ``OpenAI``), or starts a Space
-   (``course.space``);
+   ``AutoConfig``, ``X.from_course``, or ``pipeline``), asks an API that answers with a model
+   (``course.session``, ``helpers.InferenceSession``, ``InferenceClient``, ``OpenAI``), or starts a
+   Space (``course.space``);
 2. and if it uses a name that only cells left out have given a value.
 
 An exercise's cell is run with its solution in the place of its stub.
@@ -28,7 +28,9 @@ from helpers.exercises import exercise
 
 CELL_TIMEOUT = 120
 TOKEN = "hf_ReplayOnly0123456789"
-NEEDS_A_MODEL = frozenset({"session", "InferenceSession", "InferenceClient", "OpenAI", "space"})
+NEEDS_A_MODEL = frozenset(
+    {"from_course", "pipeline", "session", "InferenceSession", "InferenceClient", "OpenAI", "space"}
+)
 NO_WEIGHTS = frozenset({"AutoConfig"})
 
 

@@ -6,16 +6,18 @@ import hub_notebooks
 import pytest
 import replay_hub
 
+from helpers.environment import cache_folder
+
 SAYS_NOTHING = re.compile(r"\b(None|nan|NaN)\b")
 """What a learner must not be shown in the place of "it does not say"."""
 
 
-def run(number, hub, folder):
+def run(number, hub, folder, **variables):
     path = hub_notebooks.notebook(number)
     if path is None:
         pytest.skip(f"notebooks/pt has no notebook {number} yet")
     hub.asked.clear()
-    return hub_notebooks.run(path, hub, folder)
+    return hub_notebooks.run(path, hub, folder, **variables)
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,14 @@ def tour(hub, tmp_path_factory):
 @pytest.fixture(scope="module")
 def local_or_api(hub, tmp_path_factory):
     outcome = run("03", hub, tmp_path_factory.mktemp("local_or_api"))
+    return outcome, list(hub.asked)
+
+
+@pytest.fixture(scope="module")
+def applications(hub, tmp_path_factory):
+    # The course's own datasets are not on the Hub: they are built in the course's folder.
+    built = {"COURSE_CACHE": str(cache_folder())}
+    outcome = run("02", hub, tmp_path_factory.mktemp("applications"), **built)
     return outcome, list(hub.asked)
 
 
@@ -146,6 +156,16 @@ def test_local_or_api_leaves_out_no_question_to_the_hub(local_or_api):
     questions = ("HfApi", "list_models", "model_info", "safetensors_metadata", "AutoConfig.")
     assert outcome.left_out
     assert not [q for q in questions for source in outcome.left_out if q in source]
+
+
+def test_applications_take_the_course_s_datasets_from_this_machine(applications):
+    outcome, asked = applications
+    assert not [request for request in asked if "curso/" in request]
+    counts = outcome.shown_by("Counter(")  # the kinds of pictures, and of twenty reviews
+    assert "'animal': 2" in counts
+    labelled = re.findall(r"'(positivo|neutro|negativo)': (\d+)", counts)
+    assert len(labelled) == 3 and sum(int(count) for _, count in labelled) == 20
+    assert len([source for source, _ in outcome.cells if "helpers.exercise(" in source]) >= 2
 
 
 CHOSEN = """

@@ -1,4 +1,4 @@
-"""``setup()`` with a mirror of the Hub, each case in a process of its own, as a learner's kernel is."""
+"""``setup()`` with a mirror of the Hub: each case in a process of its own, as in a kernel."""
 
 import json
 import subprocess
