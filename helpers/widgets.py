@@ -6,6 +6,7 @@ a printed page, a test) the twin shows what the panel says before anything is mo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -133,14 +134,12 @@ def explorer(
     Args:
         rows: one dictionary a row, all with the same keys.
         filters: columns to choose by; a row's value is a text, or a list of texts.
-        size: column of numbers, limited by a slider and drawn as bars.
+        size: column of numbers above zero, limited by a slider and drawn as bars.
         name: column that names the bars.
 
     Raises:
         CourseError: if there are no rows.
     """
-    import ipywidgets
-
     if not rows:
         raise CourseError(text("widgets.no_rows"))
     everything = text("widgets.all")
@@ -148,11 +147,7 @@ def explorer(
     for column in filters:
         values = sorted({value for row in rows for value in _values(row[column])})
         controls[column] = _dropdown(None, [everything, *values], everything, column)
-    largest = max(row[size] for row in rows)
-    controls[size] = ipywidgets.FloatSlider(
-        largest, min=0, max=largest, step=largest / 50, style=_wide(), readout_format=".1f",
-        description=text("widgets.at_most", column=size), layout=ipywidgets.Layout(width="34em"),
-    )  # fmt: skip
+    controls[size] = _limit(size, [row[size] for row in rows])
 
     def show(**chosen: Any) -> View:
         kept = [
@@ -164,6 +159,25 @@ def explorer(
         return _explored(kept, len(rows), size, name)
 
     return panel(controls, show)
+
+
+def _limit(column: str, sizes: Sequence[float]) -> Any:
+    """Return a slider from just below the smallest size to the largest.
+
+    Its steps multiply, because on the Hub one model may be ten thousand times another: with steps
+    that add up, all the small ones would lie within the first.
+    """
+    import ipywidgets
+
+    steps = 20  # to each power of ten
+    logarithms = [math.log10(size) for size in sizes if size > 0] or [0.0]
+    lowest = (math.floor(min(logarithms) * steps) - 1) / steps
+    highest = (math.floor(max(logarithms) * steps) + 1) / steps
+    return ipywidgets.FloatLogSlider(
+        10**highest, base=10, min=lowest, max=highest, step=1 / steps, readout_format=".1f",
+        description=text("widgets.at_most", column=column), style=_wide(),
+        layout=ipywidgets.Layout(width="34em"),
+    )  # fmt: skip
 
 
 def _explored(rows: Sequence[Mapping[str, Any]], total: int, size: str, name: str) -> View:
