@@ -38,6 +38,8 @@ LISTED = {
     "spaces": ("likes", "private", "sdk", "tags"),
 }
 """What a listing tells unless the client asks for other fields."""
+ALSO_LISTED = {"features": {"toolCalling": False, "structuredOutput": False}, "performance": {}}
+"""What a listing tells of a provider, and a model's details do not."""
 CREATED = "2022-03-02T23:29:04.000Z"
 PROMPTS = "fka/prompts.chat"
 PICTURES = "uoft-cs/cifar100"
@@ -293,7 +295,9 @@ def _listed(kind: str, item: dict, expanded: list[str]) -> dict:
     for name in expanded or LISTED[kind]:
         value = _field(kind, item, name)
         if name == "inferenceProviderMapping" and value is not None:
-            value = [{"provider": provider, **told} for provider, told in value.items()]
+            value = [
+                {"provider": provider, **told, **ALSO_LISTED} for provider, told in value.items()
+            ]
         if value is not None:
             shown[name] = value
     return shown

@@ -111,7 +111,7 @@ def test_what_is_not_there(api, hub, tmp_path):
 def test_datasets_and_spaces(api):
     datasets = list(api.list_datasets(filter="language:pt", sort="downloads", expand=["cardData"]))
     licences = {type(item.card_data.get("license")) for item in datasets if item.card_data}
-    assert licences == {list, str} and None in [item.card_data for item in datasets]
+    assert licences == {list, str, type(None)} and None in [item.card_data for item in datasets]
     assert api.dataset_info("fka/awesome-chatgpt-prompts").id == "fka/prompts.chat"
     spaces = {item.id: api.space_info(item.id) for item in api.list_spaces(search="pergunte")}
     assert {space.models for space in spaces.values()} == {None}
