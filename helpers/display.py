@@ -21,6 +21,8 @@ MARK = "background:#ffe08a;color:#1a1a1a;padding:0 .15em;border-radius:.2em;font
 BLUE = "#0072b2"  # from Okabe and Ito's palette, told apart by colour-blind people
 INK = "#1a1a1a"
 SERIES = ((BLUE, ""), ("#f0e442", "//"), ("#56b4e9", ".."), ("#ffffff", "xx"))
+PALETTE_COLOURS = 64
+LEGEND_ROOM = 1.15
 DOTS_PER_INCH = 144
 HIGHEST_TOLD = 3
 
@@ -193,10 +195,15 @@ class Chart:
         return self.alt
 
     def png(self) -> bytes:
-        """Return the drawing as a PNG file's bytes."""
-        buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-        return buffer.getvalue()
+        """Return the drawing as a PNG file's bytes, small enough to be kept in a notebook."""
+        from PIL import Image
+
+        drawn, small = io.BytesIO(), io.BytesIO()
+        self.figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH)
+        # A handful of flat colours and their edges: a palette takes a third of the bytes.
+        picture = Image.open(drawn).convert("RGB").quantize(PALETTE_COLOURS)
+        picture.save(small, format="PNG", optimize=True)
+        return small.getvalue()
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """The drawing twice: as HTML, because only there can a picture carry its text."""
@@ -304,6 +311,7 @@ def _columns(
     )  # fmt: skip
     axes.yaxis.set_major_formatter(lambda value, _: number(value, None))
     axes.set_title(title, loc="left", fontsize=12, color=INK)
+    axes.set_ylim(top=LEGEND_ROOM * max(axes.get_ylim()[1], 0))
     axes.legend(frameon=False, fontsize=11, ncols=len(series), loc="upper right")
     axes.spines[["top", "right"]].set_visible(False)
     return Chart(figure, _describe_series(labels, series, title, unit, digits))

@@ -31,11 +31,11 @@ LABELS_PT = "embedded/adapters/efficientnet-lite0/labels_pt.json"
 
 # A drawn picture is brought to this width, in pixels, so that its labels can be read and a
 # notebook stays small.
-SHOWN_WIDTH = 640
-TALLEST = 960
+SHOWN_WIDTH = 420
+TALLEST = 630
 FONT_SIZE = 15
 LINE = 2
-JPEG_QUALITY = 85
+JPEG_QUALITY = 75
 BLACK = (0, 0, 0)
 WHITE = (255, 255, 255)
 
@@ -155,16 +155,19 @@ class Picture:
         return self.alt
 
     def jpeg(self) -> bytes:
-        """Return the picture as a JPEG file's bytes."""
+        """Return the picture as a JPEG file's bytes, no wider than what is shown."""
+        shown = self.image
+        if shown.width > SHOWN_WIDTH or shown.height > TALLEST:
+            shown, _ = _resized(shown)
         buffer = io.BytesIO()
-        self.image.save(buffer, format="JPEG", quality=JPEG_QUALITY, subsampling=0)
+        shown.save(buffer, format="JPEG", quality=JPEG_QUALITY)
         return buffer.getvalue()
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """The picture twice: as HTML, because only there can a picture carry its text."""
         encoded = base64.b64encode(self.jpeg()).decode()
         picture = (
-            f'<img alt="{escape(self.alt)}" width="{self.image.width}" '
+            f'<img alt="{escape(self.alt)}" width="{min(self.image.width, SHOWN_WIDTH)}" '
             f'style="max-width:100%;height:auto" src="data:image/jpeg;base64,{encoded}">'
         )
         return {"text/html": picture, "image/jpeg": encoded, "text/plain": self.alt}

@@ -158,7 +158,7 @@ def test_notebook_gets_the_picture_and_the_words():
     assert bundle["text/plain"] == drawn.alt
     assert f'alt="{drawn.alt}"' in bundle["text/html"]
     data = base64.b64decode(re.search(r"base64,([^\"]+)", bundle["text/html"])[1])
-    assert PIL.open(io.BytesIO(data)).size == (640, 427)
+    assert PIL.open(io.BytesIO(data)).size == (pictures.SHOWN_WIDTH, pictures.SHOWN_WIDTH * 2 // 3)
 
 
 def test_labels_are_escaped_in_html():
@@ -168,7 +168,7 @@ def test_labels_are_escaped_in_html():
 
 
 def test_box_is_drawn_where_the_object_is_and_nothing_else_changes():
-    image = PIL.new("RGB", (640, 400), (90, 120, 90))
+    image = PIL.new("RGB", (pictures.SHOWN_WIDTH, 400), (90, 120, 90))
     box = {"xmin": 100, "ymin": 150, "xmax": 200, "ymax": 250}
     found = [{"label": "gato", "score": 0.5, "box": box}]
     drawn = pictures.draw_boxes(image, found).image
@@ -182,7 +182,7 @@ def test_any_size_and_any_box_can_be_drawn(size):
     wild = {"xmin": -50, "ymin": 90000, "xmax": 3, "ymax": 2}
     found = [*FOUND, {"label": "longo " * 40, "score": 1, "box": wild}]
     drawn = pictures.draw_boxes(PIL.new("RGB", size), found)
-    assert max(drawn.image.size) <= 960
+    assert max(drawn.image.size) <= pictures.TALLEST
 
 
 @pytest.mark.parametrize(
