@@ -6,7 +6,7 @@ rule, applied by reading the cell's code:
 1. a cell is left out if it loads weights or a tokenizer (``X.from_pretrained`` for any ``X`` but
    ``AutoConfig``, ``X.from_course``, or ``pipeline``), asks an API that answers with a model
    (``course.session``, ``helpers.InferenceSession``, ``InferenceClient``, ``OpenAI``), or starts a
-   Space (``course.space``);
+   Space (``course.space``); a ``pipeline`` of a task for which the replay has a small model stays;
 2. and if it uses a name that only cells left out have given a value.
 
 An exercise's cell is run with its solution in the place of its stub.
@@ -31,6 +31,7 @@ TOKEN = "hf_ReplayOnly0123456789"
 NEEDS_A_MODEL = frozenset(
     {"from_course", "pipeline", "session", "InferenceSession", "InferenceClient", "OpenAI", "space"}
 )
+TASKS_OF_SMALL_MODELS = frozenset({"text-classification"})
 NO_WEIGHTS = frozenset({"AutoConfig"})
 
 
@@ -159,7 +160,8 @@ def _needs_a_model(program: ast.Module) -> bool:
                 return True
         elif isinstance(node, ast.Call):
             called = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            if called in NEEDS_A_MODEL:
+            first = getattr(node.args[0], "value", None) if node.args else None
+            if called in NEEDS_A_MODEL and first not in TASKS_OF_SMALL_MODELS:
                 return True
     return False
 

@@ -161,11 +161,18 @@ def test_local_or_api_leaves_out_no_question_to_the_hub(local_or_api):
 def test_applications_take_the_course_s_datasets_from_this_machine(applications):
     outcome, asked = applications
     assert not [request for request in asked if "curso/" in request]
-    counts = outcome.shown_by("Counter(")  # the kinds of pictures, and of twenty reviews
-    assert "'animal': 2" in counts
-    labelled = re.findall(r"'(positivo|neutro|negativo)': (\d+)", counts)
-    assert len(labelled) == 3 and sum(int(count) for _, count in labelled) == 20
+    shown = re.findall(r"Counter\(\{(.*?)\}\)", outcome.shown, flags=re.DOTALL)
+    counters = [dict(re.findall(r"'(\w+)': (\d+)", counter)) for counter in shown]
+    assert [counter for counter in counters if counter.get("animal") == "2"]
+    labels = {"positivo", "neutro", "negativo"}
+    assert [c for c in counters if c.keys() == labels and sum(map(int, c.values())) == 20]
     assert len([source for source, _ in outcome.cells if "helpers.exercise(" in source]) >= 2
+
+
+def test_applications_tell_the_hub_s_labels_in_portuguese(applications):
+    outcome, _ = applications
+    told = outcome.shown_by("classifier(")
+    assert "positivo" in told and "positive" not in told
 
 
 CHOSEN = """
