@@ -11,9 +11,8 @@ def test_decision_aid_answers_a_slider_and_a_choice(open_notebook):
 
     slider = panel.locator("[role=slider]").first  # reached and moved with the keyboard alone
     slider.focus()
-    for _ in range(10):
-        lab.page.keyboard.press("PageUp")
-    lab.wait_for_text(sentence, "168 GB")  # far to the right: 70 thousand million parameters
+    lab.page.keyboard.press("End")
+    lab.wait_for_text(sentence, "2.400 GB")  # a million million parameters of two bytes, and 20 %
     assert first != sentence.inner_text()
 
     panel.locator("select").last.select_option(label="pessoais")
@@ -36,8 +35,7 @@ def test_explorer_follows_a_choice_and_a_slider(open_notebook):
 
     slider = panel.locator("[role=slider]").first
     slider.focus()
-    for _ in range(20):
-        lab.page.keyboard.press("PageDown")
+    lab.page.keyboard.press("Home")
     lab.wait_for_text(sentence, "0 de")
     lab.picture("explorer_after")
     assert lab.red_outputs() == 0
