@@ -135,7 +135,7 @@ def repository(kind: str, repo_id: str) -> dict | None:
 
 @cache
 def prompts_csv() -> bytes:
-    """The one file of the dataset of prompts; its last row is longer than the viewer shows."""
+    """The one file of the dataset of prompts; one cell is longer than the viewer shows."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(["act", "prompt", "for_devs", "type", "contributor"])
