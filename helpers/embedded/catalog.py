@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -80,6 +80,9 @@ class Repository:
         adapter: Folder of a course-trained adapter that the recipe merges, or ``None``.
         source: Folder that the course wrote, given to the recipe last; ``None`` if there is none.
         kind: ``model``, ``dataset`` or ``space``.
+        model_type: What a model's configuration calls its architecture; ``None`` without weights.
+        architecture: The model's class.
+        parameters: How many numbers the weights have, by safetensors' name of their type.
     """
 
     id: str
@@ -94,6 +97,9 @@ class Repository:
     adapter: Path | None = None
     source: Path | None = None
     kind: str = "model"
+    model_type: str | None = None
+    architecture: str | None = None
+    parameters: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Refuse a kind that the Hub does not have."""

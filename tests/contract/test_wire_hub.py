@@ -10,6 +10,7 @@ from client_runs import run_client
 
 from helpers.embedded import store
 from helpers.embedded.catalog import KINDS, repositories
+from helpers.embedded.hub import descriptions
 
 MODEL = "curso/e5-pt-en"
 IDS = {
@@ -390,3 +391,14 @@ def test_transformers(server, tmp_path):
     assert seen["answer"]["answer"] == expected["answer"] == "Marcundes"
     assert seen["answer"]["score"] == pytest.approx(expected["score"], abs=1e-4)
     assert seen["commit"] == store.manifest("curso/qa-pt").commit
+
+
+@pytest.mark.parametrize(
+    "repository", [r for r in repositories() if r.kind == "model"], ids=lambda r: r.id
+)
+@pytest.mark.contract(task="hub-models", client="HfApi", direction="answer")
+def test_a_model_is_described_alike_before_and_after_it_is_built(repository, server):
+    before = descriptions.summary(repository)
+    after = requests.get(f"{server.url}/api/models/{repository.id}", timeout=120).json()
+    expected = {key: value for key, value in before.items() if value is not None}
+    assert {key: after[key] for key in expected} == expected

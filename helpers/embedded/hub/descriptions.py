@@ -29,9 +29,18 @@ _DATASET_TAGS = (
 
 
 def summary(repository: Repository) -> dict[str, Any]:
-    """Describe a repository by its card alone, so that nothing need be built."""
+    """Describe a repository by its card and the catalog alone, so that nothing need be built."""
     modified = timestamp(repository.last_modified)
-    return _described(repository, card_data(repository.card), {}, modified)
+    card = card_data(repository.card)
+    if repository.model_type is None:
+        return _described(repository, card, {}, modified)
+    config = {"architectures": [repository.architecture], "model_type": repository.model_type}
+    weights = {
+        "parameters": dict(repository.parameters),
+        "total": sum(repository.parameters.values()),
+    }
+    described = _described(repository, card, config, modified)
+    return described | {"config": config, "safetensors": weights}
 
 
 def details(snapshot: Snapshot) -> dict[str, Any]:
