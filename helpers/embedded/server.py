@@ -452,7 +452,7 @@ def _class_host(chosen: str | None) -> str:
 
 
 def _chat_url(value: str | None) -> str | None:
-    from helpers.embedded.chat_proxy import base_url
+    from helpers.embedded.chat.proxy import base_url
 
     try:
         return None if value is None else base_url(value)

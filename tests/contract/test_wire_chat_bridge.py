@@ -10,9 +10,9 @@ import requests
 import shapes
 from huggingface_hub import HfApi, InferenceClient
 
-from helpers.embedded import chat as chat_endpoints
-from helpers.embedded.chat_bridge import CHARACTERS_LIMIT
-from helpers.embedded.chat_model import Delta
+from helpers.embedded.chat import endpoints as chat_endpoints
+from helpers.embedded.chat.bridge import CHARACTERS_LIMIT
+from helpers.embedded.chat.model import Delta
 from helpers.embedded.inference import OVERLOADED
 from helpers.embedded.wire import WireError
 

@@ -18,7 +18,8 @@ import shapes
 from huggingface_hub import InferenceClient
 from wire_server import SHARED_FOLDERS, free_port, running_server, share, wait_for
 
-from helpers.embedded import chat_proxy, store
+from helpers.embedded import store
+from helpers.embedded.chat import proxy
 
 SMALL = "curso/smollm2-135m-instruct"
 PARIS = [{"role": "user", "content": "What is the capital of France?"}]
@@ -395,13 +396,13 @@ def test_transformers_serve(transformers_serve):
     ],
 )
 def test_addresses_of_engines(given, expected):
-    assert chat_proxy.base_url(given) == expected
+    assert proxy.base_url(given) == expected
 
 
 @pytest.mark.parametrize("given", ["", "gpu:8000", "ftp://gpu", "http://ana:123@gpu", "http://g:x"])
 def test_what_is_no_address_of_an_engine(given):
     with pytest.raises(ValueError, match=r"address|[Pp]ort"):
-        chat_proxy.base_url(given)
+        proxy.base_url(given)
 
 
 @pytest.mark.parametrize(
@@ -415,4 +416,4 @@ def test_what_is_no_address_of_an_engine(given):
     ],
 )
 def test_public_names(model, expected):
-    assert chat_proxy.public_name(model) == expected
+    assert proxy.public_name(model) == expected

@@ -20,8 +20,9 @@ import uvicorn
 from PIL import Image
 from wire_server import free_port
 
-from helpers.embedded import catalog, splits, store, viewer
+from helpers.embedded import catalog, store, viewer
 from helpers.embedded import server as embedded_server
+from helpers.embedded.viewer import endpoints, splits
 
 DATASET = "curso/dificil"
 
@@ -224,7 +225,7 @@ def test_first_rows_stop_before_they_are_too_long(odd, monkeypatch):
     query = {"config": "mídia", "split": "train"}
     assert not ask(odd, "first-rows", **query).json()["truncated"]
     for limit, count in ((1, 1), (800, 2)):
-        monkeypatch.setattr(viewer, "FIRST_ROWS_BYTES", limit)
+        monkeypatch.setattr(endpoints, "FIRST_ROWS_BYTES", limit)
         answer = ask(odd, "first-rows", **query).json()
         assert answer["truncated"] and len(answer["rows"]) == count
 

@@ -12,12 +12,6 @@ SAYS_NOTHING = re.compile(r"\b(None|nan|NaN)\b")
 """What a learner must not be shown in the place of "it does not say"."""
 
 
-# To be removed with the fault: the cell then runs, as it does with labels put into Portuguese.
-KNOWN_FAULT = pytest.mark.xfail(
-    reason="notebook 02 looks for the label `positivo`; the Hub's model says `positive`"
-)
-
-
 def run(number, hub, folder, **variables):
     path = hub_notebooks.notebook(number)
     if path is None:
@@ -164,7 +158,6 @@ def test_local_or_api_leaves_out_no_question_to_the_hub(local_or_api):
     assert not [q for q in questions for source in outcome.left_out if q in source]
 
 
-@KNOWN_FAULT
 def test_applications_take_the_course_s_datasets_from_this_machine(applications):
     outcome, asked = applications
     assert not [request for request in asked if "curso/" in request]
@@ -176,7 +169,6 @@ def test_applications_take_the_course_s_datasets_from_this_machine(applications)
     assert len([source for source, _ in outcome.cells if "helpers.exercise(" in source]) >= 2
 
 
-@KNOWN_FAULT
 def test_applications_tell_the_hub_s_labels_in_portuguese(applications):
     outcome, _ = applications
     told = outcome.shown_by("classifier(")

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from helpers.bridge import EnglishMemory, SentenceBuffer
-from helpers.embedded.chat_calls import ChatCall, ChatError
-from helpers.embedded.chat_model import ChatModel, Delta, Generation, TextWriter, run
+from helpers.embedded.chat.calls import ChatCall, ChatError
+from helpers.embedded.chat.model import ChatModel, Delta, Generation, TextWriter, run
 from helpers.embedded.inference import Residents
 from helpers.embedded.recipes.chat_bridge import CHAT, TO_ENGLISH, TO_PORTUGUESE
 from helpers.embedded.tasks import HANDLERS

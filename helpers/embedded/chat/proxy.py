@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from helpers.embedded.chat_events import DONE, EventStream, failure, stopping_with_reader
+from helpers.embedded.chat.events import DONE, EventStream, failure, stopping_with_reader
 from helpers.embedded.inference import OVERLOADED
 from helpers.embedded.wire import WireError
 

@@ -21,13 +21,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from helpers.embedded import splits
 from helpers.embedded.catalog import catalog
 from helpers.embedded.hub import snapshots
 from helpers.embedded.hub.descriptions import card_data
 from helpers.embedded.hub.snapshots import Snapshot
-from helpers.embedded.media import Media, holds_media, media_of
-from helpers.embedded.splits import Index, Split
+from helpers.embedded.viewer import splits
+from helpers.embedded.viewer.media import Media, holds_media, media_of
+from helpers.embedded.viewer.splits import Index, Split
 from helpers.embedded.wire import WireError
 
 PREFIX = "/datasets-server"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from helpers.embedded.chat_calls import ChatCall, ChatError
+from helpers.embedded.chat.calls import ChatCall, ChatError
 from helpers.embedded.inference import OVERLOADED
 from helpers.embedded.wire import WireError
 from helpers.embedded.workers import ModelWorker, OverloadedError

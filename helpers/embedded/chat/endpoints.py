@@ -10,13 +10,13 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from helpers.embedded import chat_bridge
 from helpers.embedded.catalog import Repository, catalog
-from helpers.embedded.chat_bridge import Bridge
-from helpers.embedded.chat_calls import ChatCall, ChatError, parse_call, require_messages
-from helpers.embedded.chat_events import DONE, EventStream, event, failure, stopping_with_reader
-from helpers.embedded.chat_model import ChatModel, Delta, Generation, run
-from helpers.embedded.chat_proxy import Engine
+from helpers.embedded.chat import bridge
+from helpers.embedded.chat.bridge import Bridge
+from helpers.embedded.chat.calls import ChatCall, ChatError, parse_call, require_messages
+from helpers.embedded.chat.events import DONE, EventStream, event, failure, stopping_with_reader
+from helpers.embedded.chat.model import ChatModel, Delta, Generation, run
+from helpers.embedded.chat.proxy import Engine
 from helpers.embedded.inference import served_repository_tasks
 from helpers.embedded.wire import WireError, read_json
 
@@ -81,7 +81,7 @@ async def complete(request: Request) -> Response:
 async def _begin(request: Request, model_id: str, call: ChatCall) -> tuple[Answering, int]:
     """Start an answer; return it and the tokens of its prompt."""
     residents = request.app.state.residents
-    if model_id == chat_bridge.MODEL:
+    if model_id == bridge.MODEL:
         return await _bridge(request).begin(call)
     worker = residents.worker(model_id, ChatModel.from_folder, QUEUE_LIMIT)
     ids = await run(worker, lambda model: model.prompt(call))
