@@ -212,7 +212,7 @@ def content(kind: str, repo_id: str, path: str) -> tuple[bytes, int] | None:
 def files(kind: str, repo_id: str) -> dict[str, int]:
     """Return the size of each file of a repository."""
     if repo_id == PROMPTS:
-        told = {".gitattributes": 2307, "prompts.csv": 0}
+        told = {".gitattributes": 2307, "README.md": 0, "prompts.csv": 0}
     else:
         told = repository(kind, repo_id).get("files", {".gitattributes": 1519, "README.md": 500})
     sizes = {}
