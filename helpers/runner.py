@@ -127,18 +127,23 @@ def prefetch(paths: Iterable[Path]) -> None:
     if mode == "hub" or (mode == "auto" and hub_is_reachable()):
         return
     sources = [cell.source for path in paths for cell in _read(path).cells]
-    needed = _models_named("\n".join(sources))
+    needed = _repositories_named("\n".join(sources))
     build_models(needed)
 
 
-def _models_named(source: str) -> list[str]:
-    """Return the embedded models whose id or task is written out in some source."""
+def _repositories_named(source: str) -> list[str]:
+    """Return the embedded repositories whose id, task or short name is written out in a source."""
+    from helpers import models
+    from helpers.course import DATASETS
     from helpers.embedded.catalog import repositories
 
+    quoted = set(re.findall(r"""["']([\w-]+)["']""", source))
+    tasks = {task: models.choices(task)[0].embedded_id for task in models.tasks()}
+    named = {repo_id for name, repo_id in {**tasks, **DATASETS}.items() if name in quoted}
     return [
         repository.id
         for repository in repositories()
-        if repository.id in source or re.search(rf"""["']{repository.task}["']""", source)
+        if repository.id in named or repository.id in source
     ]
 
 

@@ -270,10 +270,18 @@ def is_alive(pid):
     return True
 
 
-def test_the_models_that_a_notebook_names_are_found():
-    assert runner._models_named('course.model("question-answering")') == ["curso/qa-pt"]
-    assert runner._models_named("model = 'curso/e5-pt-en'") == ["curso/e5-pt-en"]
-    assert runner._models_named("print('question answering')") == []
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('course.model("question-answering")', ["curso/qa-pt"]),
+        ("task = 'translation-pt-en'", ["curso/traducao-pt-en"]),
+        ("model = 'curso/e5-pt-en'", ["curso/e5-pt-en"]),
+        ('load_dataset(course.dataset("cenas"))', ["curso/cenas"]),
+        ("print('question answering')", []),
+    ],
+)
+def test_what_a_notebook_names_is_found(source, expected):
+    assert runner._repositories_named(source) == expected
 
 
 # --- models and test --------------------------------------------------------------------------

@@ -61,6 +61,8 @@ def _read(classifier: Any, job: Texts) -> list[str]:
 def _classify(classifier: Any, jobs: list[Texts], texts: list[list[str]]) -> list[Any]:
     # Texts of similar length together: less padding, less work.
     different = sorted({text for group in texts for text in group}, key=len)
+    if not different:  # the pipeline fails on an empty list
+        return [[] for _ in jobs]
     answers = classifier(
         different,
         top_k=None,
