@@ -39,7 +39,7 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
     """The browser's path."""
     found = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
@@ -48,7 +48,9 @@ def chromium():
     return found or pytest.skip("Chromium is not installed")
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it is open, Playwright runs an event loop in this thread, and
+# another test's asyncio.run() would fail.
+@pytest.fixture(scope="module")
 def browser(chromium):
     sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
     with sync_playwright() as playwright:
@@ -57,7 +59,7 @@ def browser(chromium):
         opened.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """A JupyterLab over copies of the notebooks: its base address and token."""
     folder = tmp_path_factory.mktemp("lab")
