@@ -161,8 +161,8 @@ def test_local_or_api_leaves_out_no_question_to_the_hub(local_or_api):
 def test_applications_take_the_course_s_datasets_from_this_machine(applications):
     outcome, asked = applications
     assert not [request for request in asked if "curso/" in request]
-    shown = re.findall(r"Counter\(\{(.*?)\}\)", outcome.shown, flags=re.DOTALL)
-    counters = [dict(re.findall(r"'(\w+)': (\d+)", counter)) for counter in shown]
+    shown = re.findall(r"\[\('.*?\)\]", outcome.shown, flags=re.DOTALL)
+    counters = [dict(re.findall(r"\('(\w+)', (\d+)\)", counter)) for counter in shown]
     assert [counter for counter in counters if counter.get("animal") == "2"]
     labels = {"positivo", "neutro", "negativo"}
     assert [c for c in counters if c.keys() == labels and sum(map(int, c.values())) == 20]
