@@ -46,7 +46,7 @@ _HOMES = {
 # Rooms that notebooks use by name: ``helpers.measure.latency(...)``.
 _ROOMS = {
     *("api", "audio", "decision", "diagram", "display", "measure", "models", "pictures"),
-    *("spaces", "tokens", "widgets"),
+    *("datafiles", "spaces", "tokens", "widgets"),
 }
 
 __all__ = [
