@@ -6,8 +6,9 @@ repositories of their own.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+
+from helpers.embedded.recipes.files import save_json
 
 VERSION = 1
 
@@ -39,5 +40,4 @@ def build(to_english: Path, to_portuguese: Path, chat: Path, target: Path) -> No
         {"task": "translation", "model": TO_PORTUGUESE, "from": "en", "to": "pt"},
     ]
     description = {"type": "composition", "weights": False, "steps": steps}
-    text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
-    (target / COMPOSITION).write_text(text, encoding="utf-8")
+    save_json(description, target / COMPOSITION)

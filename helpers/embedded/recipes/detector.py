@@ -10,6 +10,8 @@ import json
 import shutil
 from pathlib import Path
 
+from helpers.embedded.recipes.files import save_json
+
 VERSION = 1
 
 ADAPTER = Path(__file__).parent.parent / "adapters" / "detector-de-figuras"
@@ -43,7 +45,7 @@ def build(classifier: Path, target: Path) -> None:
     shutil.copyfile(ADAPTER / CONFIG_FILE, target / "config.json")
     prepared = json.loads((classifier / "preprocessor_config.json").read_text(encoding="utf-8"))
     config = json.loads((ADAPTER / CONFIG_FILE).read_text(encoding="utf-8"))
-    _save_json(
+    save_json(
         {
             # A stock class that squeezes the picture to a square and reads boxes given as shares
             # of it; the colours are prepared as for the classifier.
@@ -62,7 +64,3 @@ def build(classifier: Path, target: Path) -> None:
         },
         target / "preprocessor_config.json",
     )
-
-
-def _save_json(value: dict[str, object], path: Path) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

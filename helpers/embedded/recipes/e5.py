@@ -34,11 +34,12 @@ the same bytes.
 
 from __future__ import annotations
 
-import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from helpers.embedded.recipes.files import Cursor, save_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,26 +98,6 @@ class E5File:
     tensors: dict[str, NDArray[np.float32]]
 
 
-class _Reader:
-    """A cursor over the bytes of the file."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.position = 0
-
-    def unpack(self, layout: str) -> tuple[Any, ...]:
-        values = struct.unpack_from("<" + layout, self.data, self.position)
-        self.position += struct.calcsize("<" + layout)
-        return values
-
-    def take(self, size: int) -> bytes:
-        chunk = self.data[self.position : self.position + size]
-        if len(chunk) != size:
-            raise ValueError("The e5 file ends too early: it is cut short or altered.")
-        self.position += size
-        return chunk
-
-
 def read(source: Path) -> E5File:
     """Read and dequantise the whole file.
 
@@ -130,21 +111,21 @@ def read(source: Path) -> E5File:
         ValueError: The file is not of this format, or is cut short.
     """
     try:
-        return _read(_Reader(source.read_bytes()))
+        return _read(Cursor(source.read_bytes(), "e5 file"))
     except (struct.error, UnicodeDecodeError) as error:
         raise ValueError(f"{source.name} is cut short or altered: {error}") from error
 
 
-def _read(reader: _Reader) -> E5File:
-    if reader.take(4) != MAGIC or reader.unpack("I") != (1,):
+def _read(cursor: Cursor) -> E5File:
+    if cursor.take(4) != MAGIC or cursor.unpack("I") != (1,):
         raise ValueError("This is not an E5S1 file of version 1.")
-    sizes = reader.unpack("7i")
-    epsilon, block = reader.unpack("fi")
+    sizes = cursor.unpack("7i")
+    epsilon, block = cursor.unpack("fi")
     if block != BLOCK:
         raise ValueError(f"Blocks of {block} weights are not supported, only {BLOCK}.")
-    special, pieces = _read_vocabulary(reader)
-    _, table_bytes = reader.unpack("iI")
-    reader.take(table_bytes)
+    special, pieces = _read_vocabulary(cursor)
+    _, table_bytes = cursor.unpack("iI")
+    cursor.take(table_bytes)
     hidden, layers, heads, intermediate, vocab, positions, types = sizes
     return E5File(
         hidden=hidden,
@@ -157,36 +138,36 @@ def _read(reader: _Reader) -> E5File:
         epsilon=epsilon,
         pieces=pieces,
         special=special,
-        tensors=_read_tensors(reader),
+        tensors=_read_tensors(cursor),
     )
 
 
-def _read_vocabulary(reader: _Reader) -> tuple[dict[str, int], list[tuple[str, float]]]:
-    (count,) = reader.unpack("i")
-    special = dict(zip(("bos", "eos", "pad", "unk"), reader.unpack("4i"), strict=True))
-    (blob_bytes,) = reader.unpack("Q")
-    offsets = reader.unpack(f"{count + 1}I")
-    scores = reader.unpack(f"{count}f")
-    blob = reader.take(blob_bytes)
+def _read_vocabulary(cursor: Cursor) -> tuple[dict[str, int], list[tuple[str, float]]]:
+    (count,) = cursor.unpack("i")
+    special = dict(zip(("bos", "eos", "pad", "unk"), cursor.unpack("4i"), strict=True))
+    (blob_bytes,) = cursor.unpack("Q")
+    offsets = cursor.unpack(f"{count + 1}I")
+    scores = cursor.unpack(f"{count}f")
+    blob = bytes(cursor.take(blob_bytes))
     texts = (blob[a:b].decode() for a, b in zip(offsets, offsets[1:], strict=False))
     return special, list(zip(texts, scores, strict=True))
 
 
-def _read_tensors(reader: _Reader) -> dict[str, NDArray[np.float32]]:
-    (count,) = reader.unpack("i")
+def _read_tensors(cursor: Cursor) -> dict[str, NDArray[np.float32]]:
+    (count,) = cursor.unpack("i")
     tensors = {}
     for _ in range(count):
-        (name_bytes,) = reader.unpack("H")
-        name = reader.take(name_bytes).decode()
-        _, elements, offset, size = reader.unpack("BIQQ")
-        raw = reader.data[offset : offset + size]
+        (name_bytes,) = cursor.unpack("H")
+        name = bytes(cursor.take(name_bytes)).decode()
+        _, elements, offset, size = cursor.unpack("BIQQ")
+        raw = cursor.data[offset : offset + size]
         if len(raw) != size:
             raise ValueError(f"Tensor {name} is cut short.")
         tensors[name] = _decode_tensor(raw, elements)
     return tensors
 
 
-def _decode_tensor(raw: bytes, elements: int) -> NDArray[np.float32]:
+def _decode_tensor(raw: memoryview, elements: int) -> NDArray[np.float32]:
     import numpy as np
 
     if len(raw) == 4 * elements:
@@ -273,12 +254,8 @@ def _save_model(file: E5File, target: Path) -> None:
         "type_vocab_size": file.types,
         "vocab_size": file.vocab,
     }
-    _save_json(config, target / "config.json")
+    save_json(config, target / "config.json")
     save_file(state_dict(file), target / "model.safetensors", metadata={"format": "pt"})
-
-
-def _save_json(value: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _save_tokenizer(file: E5File, target: Path) -> None:
@@ -315,4 +292,4 @@ def _save_tokenizer(file: E5File, target: Path) -> None:
         "sep_token": eos,
         "unk_token": unk,
     }
-    _save_json(config, target / "tokenizer_config.json")
+    save_json(config, target / "tokenizer_config.json")

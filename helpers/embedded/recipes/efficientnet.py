@@ -15,6 +15,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helpers.embedded.recipes.files import save_json
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -167,10 +169,6 @@ def build(checkpoint: Path, names: Path, course: Path, target: Path) -> None:
     weights = read(checkpoint)
     settings = config(labels(names))
     save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
-    _save_json(settings, target / "config.json")
-    _save_json(PREPROCESSOR, target / "preprocessor_config.json")
+    save_json(settings, target / "config.json")
+    save_json(PREPROCESSOR, target / "preprocessor_config.json")
     shutil.copyfile(course / LABELS_PT, target / LABELS_PT)
-
-
-def _save_json(value: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -26,18 +26,21 @@ the same bytes.
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from helpers.embedded.recipes.files import Cursor, save_json
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 VERSION = 2
+
+FILE = "Marian model"  # in messages
 
 FLOAT32 = 0x404
 INT8 = 0x4101
@@ -128,31 +131,23 @@ def read(source: Path) -> MarianFile:
             architecture.
     """
     try:
-        return _read(source.read_bytes())
+        return _read(Cursor(source.read_bytes(), FILE))
     except (struct.error, UnicodeDecodeError) as error:
         raise ValueError(f"{source.name} is cut short or altered: {error}") from error
 
 
-def _read(data: bytes) -> MarianFile:
-    version, count = struct.unpack_from("<2Q", data)
+def _read(cursor: Cursor) -> MarianFile:
+    version, count = cursor.unpack("2Q")
     if version != 1:
         raise ValueError("This is not a Marian binary model of version 1.")
-    position = 16
-    headers = list(struct.iter_unpack("<4Q", _take(data, position, 32 * count)))
-    position += 32 * count
-    names, shapes = [], []
-    for name_bytes, *_ in headers:
-        names.append(_take(data, position, name_bytes).rstrip(b"\0").decode())
-        position += name_bytes
-    for _, _, dimensions, _ in headers:
-        shapes.append(struct.unpack_from(f"<{dimensions}i", data, position))
-        position += 4 * dimensions
-    (padding,) = struct.unpack_from("<Q", data, position)
-    position += 8 + padding
+    headers = list(struct.iter_unpack("<4Q", cursor.take(32 * count)))
+    names = [bytes(cursor.take(size)).rstrip(b"\0").decode() for size, *_ in headers]
+    shapes = [cursor.unpack(f"{dimensions}i") for _, _, dimensions, _ in headers]
+    (padding,) = cursor.unpack("Q")
+    cursor.take(padding)
     options, tensors = {}, {}
     for name, shape, (_, kind, _, size) in zip(names, shapes, headers, strict=True):
-        raw = _take(data, position, size)
-        position += size
+        raw = bytes(cursor.take(size))
         if name == OPTIONS:
             options = _read_options(raw)
         elif not name.endswith("_QuantMultA"):
@@ -169,20 +164,13 @@ def _read_options(raw: bytes) -> dict[str, str]:
     return options
 
 
-def _take(data: bytes, position: int, size: int) -> bytes:
-    chunk = data[position : position + size]
-    if len(chunk) != size:
-        raise ValueError("The Marian model is cut short or altered.")
-    return chunk
-
-
 def _decode(name: str, raw: bytes, kind: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
     import numpy as np
 
     elements = int(np.prod(shape))
     if kind == FLOAT32:
         # Rounded up to whole cache lines; what follows the elements is padding.
-        return np.frombuffer(_take(raw, 0, 4 * elements), "<f4").astype(np.float32)
+        return np.frombuffer(Cursor(raw, FILE).take(4 * elements), "<f4").astype(np.float32)
     if kind != INT8:
         raise ValueError(f"Tensor {name} is of type {kind:#x}, which is not supported.")
     (multiplier,) = struct.unpack_from("<f", raw, elements)
@@ -273,8 +261,8 @@ def _save_model(file: MarianFile, target: Path) -> None:
         # Marian never writes the unknown token either.
         "suppress_tokens": [1],
     }
-    _save_json(config, target / "config.json")
-    _save_json(generation, target / "generation_config.json")
+    save_json(config, target / "config.json")
+    save_json(generation, target / "generation_config.json")
     weights = {name: values.astype("float16") for name, values in state_dict(file).items()}
     save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
 
@@ -282,10 +270,6 @@ def _save_model(file: MarianFile, target: Path) -> None:
 def _layers(file: MarianFile, stack: str) -> int:
     found = (re.match(rf"{stack}_l(\d+)_", name) for name in file.tensors)
     return max(int(match[1]) for match in found if match)
-
-
-def _save_json(value: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _save_tokenizer(source: Path, file: MarianFile, target: Path) -> None:
@@ -309,4 +293,4 @@ def _save_tokenizer(source: Path, file: MarianFile, target: Path) -> None:
         "pad_token": PAD,
         "unk_token": UNK,
     }
-    _save_json(config, target / "tokenizer_config.json")
+    save_json(config, target / "tokenizer_config.json")

@@ -10,9 +10,10 @@ the same bytes.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from helpers.embedded.recipes.files import save_json
 
 if TYPE_CHECKING:
     import torch
@@ -112,12 +113,8 @@ def _save_configuration(reader: GGUFReader, target: Path) -> None:
         "vocab_size": _field(reader, "llama.vocab_size"),
         **special,
     }
-    _save_json(config, target / "config.json")
-    _save_json(special, target / "generation_config.json")
-
-
-def _save_json(value: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    save_json(config, target / "config.json")
+    save_json(special, target / "generation_config.json")
 
 
 def _save_tokenizer(reader: GGUFReader, target: Path) -> None:
@@ -139,7 +136,7 @@ def _save_tokenizer(reader: GGUFReader, target: Path) -> None:
     control = [token for token, kind in zip(tokens, kinds, strict=True) if kind == CONTROL_TOKEN]
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in control])
     tokenizer.save(str(target / "tokenizer.json"))
-    _save_json(_tokenizer_config(reader, tokens), target / "tokenizer_config.json")
+    save_json(_tokenizer_config(reader, tokens), target / "tokenizer_config.json")
     template = _field(reader, "tokenizer.chat_template")
     (target / "chat_template.jinja").write_text(template, encoding="utf-8", newline="\n")
 

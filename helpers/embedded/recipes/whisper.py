@@ -32,6 +32,8 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helpers.embedded.recipes.files import Cursor, save_json
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -82,29 +84,6 @@ LAYER = {
 SUFFIXES = {"weight": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
 
 
-class _Reader:
-    """A cursor over the bytes of the file."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.position = 0
-
-    def unpack(self, layout: str) -> tuple[Any, ...]:
-        values = struct.unpack_from("<" + layout, self.data, self.position)
-        self.position += struct.calcsize("<" + layout)
-        return values
-
-    def take(self, size: int) -> memoryview:
-        chunk = memoryview(self.data)[self.position : self.position + size]
-        if len(chunk) != size:
-            raise ValueError("The Whisper model ends too early: it is cut short or altered.")
-        self.position += size
-        return chunk
-
-    def string(self) -> str:
-        return bytes(self.take(self.unpack("H")[0])).rstrip(b"\0").decode()
-
-
 def read(data: bytes) -> dict[str, NDArray[Any]]:
     """Read every tensor of a ``model.bin``.
 
@@ -118,31 +97,36 @@ def read(data: bytes) -> dict[str, NDArray[Any]]:
         ValueError: It is not of this format, or is cut short.
     """
     try:
-        return _read(_Reader(data))
+        return _read(Cursor(data, "Whisper model"))
     except (struct.error, UnicodeDecodeError) as error:
         raise ValueError(f"The Whisper model is cut short or altered: {error}") from error
 
 
-def _read(reader: _Reader) -> dict[str, NDArray[Any]]:
+def _read(cursor: Cursor) -> dict[str, NDArray[Any]]:
     import numpy as np
 
-    if reader.unpack("I") != (FORMAT,) or reader.string() != SPECIFICATION:
+    if cursor.unpack("I") != (FORMAT,) or _string(cursor) != SPECIFICATION:
         raise ValueError(f"This is not a {SPECIFICATION} of CTranslate2's format {FORMAT}.")
-    _, count = reader.unpack("II")
+    _, count = cursor.unpack("II")
     tensors = {}
     for _ in range(count):
-        name = reader.string()
-        (rank,) = reader.unpack("B")
-        shape = reader.unpack(f"{rank}I")
-        kind, size = reader.unpack("BI")
+        name = _string(cursor)
+        (rank,) = cursor.unpack("B")
+        shape = cursor.unpack(f"{rank}I")
+        kind, size = cursor.unpack("BI")
         if kind not in TYPES:
             raise ValueError(f"Tensor {name} is of the unknown type {kind}.")
-        values = np.frombuffer(reader.take(size), TYPES[kind])
+        values = np.frombuffer(cursor.take(size), TYPES[kind])
         if values.size != np.prod(shape, dtype=np.int64):
             raise ValueError(f"Tensor {name} does not have the size that it declares.")
         tensors[name] = values.reshape(shape)
     # What is left, the aliases, says that the output layer shares the embeddings.
     return tensors
+
+
+def _string(cursor: Cursor) -> str:
+    (size,) = cursor.unpack("H")
+    return bytes(cursor.take(size)).rstrip(b"\0").decode()
 
 
 def state_dict(tensors: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.float16]]:
@@ -222,11 +206,11 @@ def write(tensors: dict[str, NDArray[Any]], tokenizer: Path, settings: Path, tar
     vocabulary = {token["content"]: token["id"] for token in added}
     special = [token["content"] for token in added if token["special"]]
     shutil.copyfile(tokenizer, target / "tokenizer.json")
-    _save_json(_tokenizer_config(special), target / "tokenizer_config.json")
-    _save_json(_preprocessor_config(tensors), target / "preprocessor_config.json")
-    _save_json(_config(tensors, vocabulary), target / "config.json")
+    save_json(_tokenizer_config(special), target / "tokenizer_config.json")
+    save_json(_preprocessor_config(tensors), target / "preprocessor_config.json")
+    save_json(_config(tensors, vocabulary), target / "config.json")
     generation = _generation_config(json.loads(settings.read_text(encoding="utf-8")), vocabulary)
-    _save_json(generation, target / "generation_config.json")
+    save_json(generation, target / "generation_config.json")
     save_file(state_dict(tensors), target / "model.safetensors", metadata={"format": "pt"})
 
 
@@ -318,7 +302,3 @@ def _tokenizer_config(special: list[str]) -> dict[str, Any]:
         "return_attention_mask": False,
         "unk_token": "<|endoftext|>",
     }
-
-
-def _save_json(value: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
