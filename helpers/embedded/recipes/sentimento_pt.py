@@ -7,11 +7,10 @@ a LoRA and a classification head, of about two megabytes. The merged model is an
 
 from __future__ import annotations
 
-import json
-import shutil
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from helpers.embedded.recipes import adapters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 VERSION = 1
 
 ADAPTER = Path(__file__).parent.parent / "adapters" / "sentimento-pt"
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 LABELS = ("negativo", "neutro", "positivo")
 
 
@@ -35,26 +33,13 @@ def build(encoder: Path, target: Path) -> None:
         target: Existing empty folder. It gets ``config.json``, ``model.safetensors`` (float32),
             the tokenizer's files and the model card as ``README.md``.
     """
-    from safetensors.torch import save_file
-
-    model = merge(encoder, ADAPTER)
-    save_file(model.state_dict(), target / "model.safetensors", metadata={"format": "pt"})
-    config = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
-    config |= _head_config()
-    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
-    (target / "config.json").write_text(text, encoding="utf-8")
-    for name in TOKENIZER_FILES:
-        shutil.copyfile(encoder / name, target / name)
-    shutil.copyfile(ADAPTER / "README.md", target / "README.md")
-
-
-def _head_config() -> dict[str, object]:
-    return {
+    settings = {
         "architectures": ["BertForSequenceClassification"],
         "id2label": {str(index): name for index, name in enumerate(LABELS)},
         "label2id": _ids(),
         "problem_type": "single_label_classification",
     }
+    adapters.write(merge(encoder, ADAPTER), encoder, ADAPTER, settings, target)
 
 
 def merge(encoder: Path, adapter: Path) -> BertForSequenceClassification:
@@ -70,13 +55,8 @@ def merge(encoder: Path, adapter: Path) -> BertForSequenceClassification:
     Raises:
         RuntimeError: The encoder's weights do not fit its configuration.
     """
-    from peft import PeftModel
-
-    model = base(encoder)
-    with warnings.catch_warnings():
-        # peft still asks transformers by a name that transformers renamed.
-        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-        return PeftModel.from_pretrained(model, adapter).merge_and_unload().eval()
+    merged: BertForSequenceClassification = adapters.merge(base(encoder), adapter)
+    return merged
 
 
 def base(encoder: Path, **options: Any) -> BertForSequenceClassification:
