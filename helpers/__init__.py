@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from helpers.display import bars, highlight, number, table
     from helpers.errors import CourseError
     from helpers.exercises import exercise
-    from helpers.measure import compare, latency, peak_memory_bytes, weights_memory_bytes
+    from helpers.measure import (
+        compare,
+        latency,
+        peak_memory,
+        peak_memory_bytes,
+        roofline,
+        weights_memory_bytes,
+    )
     from helpers.question_answering import QuestionAnswerer
     from helpers.translation import Translator
     from helpers.zero_shot import ZeroShotClassifier
@@ -36,7 +43,9 @@ _HOMES = {
     "highlight": "helpers.display",
     "latency": "helpers.measure",
     "number": "helpers.display",
+    "peak_memory": "helpers.measure",
     "peak_memory_bytes": "helpers.measure",
+    "roofline": "helpers.measure",
     "setup": "helpers.course",
     "table": "helpers.display",
     "weights_memory_bytes": "helpers.measure",
@@ -65,7 +74,9 @@ __all__ = [
     "highlight",
     "latency",
     "number",
+    "peak_memory",
     "peak_memory_bytes",
+    "roofline",
     "setup",
     "table",
     "weights_memory_bytes",
