@@ -12,7 +12,7 @@ from helpers.messages import text
 
 # The slow tests too, but no package registry: the network is denied.
 FULL_ARGUMENTS = ["-m", "not registry"]
-FULL_VARIABLES = {"COURSE_FUZZ_EXAMPLES": "10000", "COURSE_KILL_ROUNDS": "25"}
+FULL_VARIABLES = {"COURSE_FUZZ_EXAMPLES": "1000", "COURSE_KILL_ROUNDS": "25"}
 
 
 def main(pytest_arguments: list[str], root: Path = ROOT, *, full: bool = False) -> int:

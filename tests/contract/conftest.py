@@ -1,6 +1,7 @@
 """Fixtures of the contract tests: one server for the session, and two clients of it."""
 
 import pytest
+import requests
 from wire_server import SHARED_FOLDERS, running_server, share, token_for
 
 
@@ -17,6 +18,14 @@ def wire_cache(tmp_path_factory):
 def server(wire_cache):
     with running_server(wire_cache) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def session(server):
+    """Connections to the server that are kept open, with a token."""
+    with requests.Session() as opened:
+        opened.headers.update(server.headers)
+        yield opened
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""Requests drawn from a task's schemas, and broken ones: whatever arrives, the answer is clean.
+"""What the fuzz tests share: requests drawn from a task's schemas, and what a clean answer is.
 
-``COURSE_FUZZ_EXAMPLES`` sets how many requests each test sends.
+Each test sends a few dozen requests; ``COURSE_FUZZ_EXAMPLES=1000`` for that many in each test.
 """
 
 import base64
@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from task_media import picture, tone
 from task_shapes import REQUESTS
 
-EXAMPLES = int(os.environ.get("COURSE_FUZZ_EXAMPLES", "25"))
 SLOW = {"automatic-speech-recognition": 4}
 """Tasks that take long, and by how much fewer requests they get."""
 SECONDS = 60
@@ -38,10 +37,20 @@ junk = st.recursive(
 )
 
 
+def examples(by_default):
+    """Return how many requests a test sends."""
+    return int(os.environ.get("COURSE_FUZZ_EXAMPLES", by_default))
+
+
 def profile(task):
     """Return how a task is tried out."""
+    return trials(max(3, examples(by_default=25) // SLOW.get(task, 1)))
+
+
+def trials(count):
+    """Return the settings of a test that sends ``count`` requests, the same ones every time."""
     return settings(
-        max_examples=max(3, EXAMPLES // SLOW.get(task, 1)),
+        max_examples=count,
         deadline=None,
         derandomize=True,
         database=None,
@@ -124,8 +133,12 @@ def spoiled_media(draw, task):
 
 def send(session, url, sent):
     """Post a JSON body and check the answer."""
-    raw = json.dumps(sent, ensure_ascii=True).encode()  # lone surrogates travel as escapes
-    send_bytes(session, url, raw, "application/json")
+    send_bytes(session, url, encoded(sent), "application/json")
+
+
+def encoded(value):
+    """Return a value as JSON; lone surrogates travel as escapes."""
+    return json.dumps(value, ensure_ascii=True).encode()
 
 
 def send_bytes(session, url, raw, content_type):
@@ -133,8 +146,17 @@ def send_bytes(session, url, raw, content_type):
     start = time.monotonic()
     response = session.post(url, data=raw, headers={"Content-Type": content_type}, timeout=300)
     elapsed = time.monotonic() - start
-    assert response.status_code < 500 or response.status_code == 503, response.text
+    check(response)
     assert response.headers["content-type"].startswith("application/json")
-    assert response.ok or "error" in response.json()
-    assert "Traceback" not in response.text
     assert elapsed < SECONDS, f"{elapsed:.0f} s for {raw[:300]!r}"
+
+
+def check(response):
+    """Check that an answer is clean, whatever was asked: JSON, a stream or a file."""
+    assert response.status_code < 500 or response.status_code == 503, response.text
+    kind = response.headers["content-type"]
+    if kind.startswith("application/json"):
+        assert response.ok or "error" in response.json()
+    else:
+        assert kind.startswith(("text/event-stream", "text/plain"))
+    assert "Traceback" not in response.text

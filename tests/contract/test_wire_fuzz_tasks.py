@@ -2,7 +2,6 @@
 
 import fuzzing
 import pytest
-import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,13 +17,6 @@ def model_for(task):
 
 TASKS = [task for task in HANDLERS if model_for(task)]
 MEDIA_TASKS = [task for task in TASKS if task in fuzzing.MEDIA]
-
-
-@pytest.fixture(scope="module")
-def session(server):
-    with requests.Session() as opened:
-        opened.headers.update(server.headers)
-        yield opened
 
 
 def url_for(server, task):
