@@ -54,7 +54,7 @@ _HOMES = {
 
 # Rooms that notebooks use by name: ``helpers.measure.latency(...)``.
 _ROOMS = {
-    *("api", "audio", "decision", "diagram", "display", "measure", "models", "pictures"),
+    *("api", "audio", "decision", "diagram", "display", "llm", "measure", "models", "pictures"),
     *("datafiles", "spaces", "tokens", "widgets"),
 }
 
