@@ -207,13 +207,28 @@ class Chart:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """The drawing twice: as HTML, because only there can a picture carry its text."""
-        encoded = base64.b64encode(self.png()).decode()
         width = int(self.figure.get_size_inches()[0] * DOTS_PER_INCH / 2)
-        picture = (
-            f'<img alt="{escape(self.alt)}" width="{width}" '
-            f'style="max-width:100%;height:auto" src="data:image/png;base64,{encoded}">'
-        )
-        return {"text/html": picture, "image/png": encoded, "text/plain": self.alt}
+        return picture_bundle(self.png(), "image/png", self.alt, width)
+
+
+def picture_bundle(data: bytes, kind: str, alt: str, width: int) -> dict[str, str]:
+    """Return what a notebook shows of a picture that has a text.
+
+    Args:
+        data: the picture file's bytes.
+        kind: its media type, such as ``image/png``.
+        alt: the text.
+        width: how wide it is shown at most, in pixels of the screen.
+
+    Returns:
+        Contents by media type, for a ``_repr_mimebundle_``.
+    """
+    encoded = base64.b64encode(data).decode()
+    picture = (
+        f'<img alt="{escape(alt)}" width="{width}" '
+        f'style="max-width:100%;height:auto" src="data:{kind};base64,{encoded}">'
+    )
+    return {"text/html": picture, kind: encoded, "text/plain": alt}
 
 
 def bars(

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.display import number
+from helpers.display import number, picture_bundle
 from helpers.errors import CourseError
 from helpers.messages import text
 
@@ -165,12 +163,8 @@ class Picture:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """The picture twice: as HTML, because only there can a picture carry its text."""
-        encoded = base64.b64encode(self.jpeg()).decode()
-        picture = (
-            f'<img alt="{escape(self.alt)}" width="{min(self.image.width, SHOWN_WIDTH)}" '
-            f'style="max-width:100%;height:auto" src="data:image/jpeg;base64,{encoded}">'
-        )
-        return {"text/html": picture, "image/jpeg": encoded, "text/plain": self.alt}
+        width = min(self.image.width, SHOWN_WIDTH)
+        return picture_bundle(self.jpeg(), "image/jpeg", self.alt, width)
 
 
 def draw_boxes(image: Image, detections: Sequence[Mapping[str, Any]]) -> Picture:
