@@ -1,7 +1,6 @@
 """The detector of drawings: its class, its recipe, and the stock pipeline on top of them."""
 
 import json
-import logging
 
 import pytest
 
@@ -65,18 +64,6 @@ def folder():
         pytest.skip(f"{MODEL} is not built: python -m helpers models builds it")
     architectures.register()
     return store.ensure(MODEL)
-
-
-@pytest.fixture
-def complaints():
-    """What transformers logs as a warning or worse; its logger does not propagate to pytest's."""
-    records = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = records.append
-    logger = logging.getLogger("transformers")
-    logger.addHandler(handler)
-    yield records
-    logger.removeHandler(handler)
 
 
 def test_built_model_has_every_weight(folder):

@@ -1,7 +1,6 @@
 """The EfficientNet-Lite recipe and class: exact weights, TensorFlow's padding, stock pipeline."""
 
 import json
-import logging
 
 import pytest
 
@@ -157,18 +156,6 @@ def test_portuguese_names_are_of_the_models_classes(folder):
     assert set(translated) <= set(config["label2id"])
     assert len(set(translated.values())) == len(translated) >= 100
     assert all(name == name.strip() and name for name in translated.values())
-
-
-@pytest.fixture
-def complaints():
-    """What transformers logs as a warning or worse; its logger does not propagate to pytest's."""
-    records = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = records.append
-    logger = logging.getLogger("transformers")
-    logger.addHandler(handler)
-    yield records
-    logger.removeHandler(handler)
 
 
 def test_pipeline_classifies_without_complaints(folder, complaints):
