@@ -104,7 +104,20 @@ def _models(options: argparse.Namespace) -> int:
     return checks.models(fetch=options.fetch)
 
 
-_VERBS = {"lab": _lab, "run": _run, "test": _test, "serve": _serve, "models": _models}
+def _links(options: argparse.Namespace) -> int:
+    from helpers import links
+
+    return links.main(options.repo, check=options.check)
+
+
+_VERBS = {
+    "lab": _lab,
+    "run": _run,
+    "test": _test,
+    "serve": _serve,
+    "links": _links,
+    "models": _models,
+}
 
 
 # --- the command line in Portuguese -----------------------------------------------------------
@@ -166,6 +179,10 @@ def _parser() -> argparse.ArgumentParser:
     serve = verb("serve", text("cli.help_serve"))
     serve.add_argument("--no-build", action="store_true", help=text("server.help_no_build"))
     server_options.add_server_arguments(serve)
+
+    links = verb("links", text("cli.help_links"))
+    links.add_argument("--repo", metavar="DONO/NOME", help=text("cli.help_repo"))
+    links.add_argument("--check", action="store_true", help=text("cli.help_links_check"))
 
     models = verb("models", text("cli.help_models"))
     models.add_argument("--fetch", action="store_true", help=text("cli.help_fetch"))
