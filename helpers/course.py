@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 ROUTER_URL = "https://router.huggingface.co"
 MODES = ("auto", "hub", "embedded")
-CLIENT_ID = "aula"
+CLIENT_ID = "aluno"
 FAULTS_CLIENT_ID = "laboratorio"
 QUESTION_ANSWERING = "question-answering"
 SERVER_VARIABLE = "COURSE_SERVER"

@@ -95,6 +95,20 @@ def verify(header: str | None, fixed_token: str | None = None) -> str:
     return _client_of(token)
 
 
+def sign(claim: str) -> str:
+    """Return what proves that this user's own processes wrote a claim.
+
+    Args:
+        claim: What is claimed; unlike a token's payload, not hexadecimal digits alone.
+    """
+    return _signature(claim)
+
+
+def is_signed(claim: str, signature: str) -> bool:
+    """Whether a claim comes with its :func:`sign`."""
+    return hmac.compare_digest(signature.encode(), _signature(claim).encode())
+
+
 def _client_of(token: str) -> str:
     payload, signature = token[len(PREFIX) : -_SIGNATURE_DIGITS], token[-_SIGNATURE_DIGITS:]
     if not (token.startswith(PREFIX) and token.isascii() and payload):

@@ -17,6 +17,8 @@ HEAD_SECONDS = 20.0
 """From a request's first byte, or a new connection, to the end of its headers."""
 BODY_SECONDS = 120.0
 """From there to the end of its body: 22 MB through a poor Wi-Fi of 2 Mbit/s take 90 s."""
+UPLOAD_BYTES_PER_SECOND = 64 * 1024
+"""How fast, at the least, a large file must arrive."""
 CONNECTIONS_LIMIT = 512
 ADDRESS_LIMIT = 256
 """Connections from one address: a school may have one for a whole room of machines."""
@@ -56,6 +58,12 @@ class GuardedProtocol(H11Protocol):
         """Stop the clock."""
         self._rest()
         super().connection_lost(exc)
+
+    def grant(self, seconds: float) -> None:
+        """Give the body that is arriving more time, counted from now."""
+        if self._deadline is not None and not self.transport.is_closing():
+            self._deadline.cancel()
+            self._deadline = self.loop.call_later(seconds, self.transport.abort)
 
     def _is_one_too_many(self) -> bool:
         address = self.client and self.client[0]

@@ -15,6 +15,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from helpers.embedded.catalog import catalog
+from helpers.embedded.hub import holdings
+from helpers.embedded.hub.descriptions import served_tasks
+from helpers.embedded.hub.snapshots import Snapshot
+from helpers.embedded.learners import loading
 from helpers.embedded.tasks import HANDLERS, SERVED_TASKS
 from helpers.embedded.tasks.base import Call, Handler
 from helpers.embedded.wire import (
@@ -33,12 +37,16 @@ from helpers.embedded.workers import (
     Ticket,
     warm_imports,
 )
+from helpers.environment import cache_folder
 from helpers.errors import CourseError
 
 NOT_SUPPORTED = "Model not supported by provider hf-inference"
 IN_BFLOAT16 = "question-answering"
 """The task that ``--fast`` is for: the one that forty notebooks ask for at once."""
 BFLOAT16_FROM = 4
+LEARNERS_MODELS = 3
+"""Models of learners in memory at once."""
+ERROR_LIMIT = 300
 OVERLOADED = "Service temporarily unavailable, overload detected"
 
 
@@ -52,6 +60,8 @@ class Residents:
         """Keep the function that returns a repository's folder, building it if needed."""
         self._ensure = ensure
         self._workers: dict[tuple[str, Callable[[Path], Any]], ModelWorker] = {}
+        self._learners: dict[tuple[str, Callable[[Path], Any]], tuple[Any, ModelWorker]] = {}
+        """Of learners' models, those used last at the end, each with what it was loaded from."""
 
     def worker(
         self, repo_id: str, load: Callable[[Path], Any], limit: int = QUEUE_LIMIT
@@ -63,13 +73,40 @@ class Residents:
             self._workers[key] = ModelWorker(name, lambda: self._load(*key), limit)
         return self._workers[key]
 
+    def learners_worker(self, snapshot: Snapshot, load: Callable[[Path], Any]) -> ModelWorker:
+        """Return the worker of a learner's model as it is now.
+
+        A worker of other weights, and the one unused for longest beyond :data:`LEARNERS_MODELS`,
+        answer what they were asked and are gone.
+        """
+        key, contents = (snapshot.about.id, load), loading.contents(snapshot)
+        kept, worker = self._learners.pop(key, (None, None))
+        if worker is None or kept != contents:
+            if worker is not None:
+                worker.retire()
+            name = snapshot.about.id.split("/")[-1]
+            worker = ModelWorker(name, lambda: _load_learners(snapshot, load))
+        self._learners[key] = contents, worker
+        while len(self._learners) > LEARNERS_MODELS:
+            _, oldest = self._learners.pop(next(iter(self._learners)))
+            oldest.retire()
+        return worker
+
+    def forget(self, repo_id: str) -> None:
+        """Free the memory of a learner's model that was deleted."""
+        for key in [key for key in self._learners if key[0] == repo_id]:
+            _, worker = self._learners.pop(key)
+            worker.retire()
+
     def loaded(self) -> list[str]:
         """Return the ids of the models in memory."""
-        return sorted({repo_id for (repo_id, _), w in self._workers.items() if w.loaded})
+        learners = {key: worker for key, (_, worker) in self._learners.items()}
+        workers = {**self._workers, **learners}
+        return sorted({repo_id for (repo_id, _), w in workers.items() if w.loaded})
 
     def close(self) -> None:
         """Drop the calls that wait."""
-        for worker in self._workers.values():
+        for worker in [*self._workers.values(), *(w for _, w in self._learners.values())]:
             worker.close()
 
     def _load(self, repo_id: str, load: Callable[[Path], Any]) -> Any:
@@ -78,18 +115,37 @@ class Residents:
             return load(self._ensure(repo_id))
 
 
+def _load_learners(snapshot: Snapshot, load: Callable[[Path], Any]) -> Any:
+    """Load a model that nobody checked; whatever is wrong with it is its owner's to know."""
+    warm_imports()
+    try:
+        with ONE_AT_A_TIME, loading.folder(snapshot) as folder:
+            return load(folder)
+    except Exception as error:
+        detail = " ".join(str(error).split())[:ERROR_LIMIT].replace(str(cache_folder()), "")
+        raise WireError(
+            400, f"{snapshot.about.id} could not be loaded: {type(error).__name__}: {detail}"
+        ) from error
+
+
 # --- the endpoint -----------------------------------------------------------------------------
 
 
 async def infer(request: Request) -> Response:
     """Answer ``POST /hf-inference/models/{id}`` and ``.../pipeline/{task}``."""
     model_id = request.path_params["model_id"]
-    handler = _handler(model_id, request.path_params.get("task"))
+    snapshot = await _learners_model(request, model_id)
+    tasks = served_repository_tasks(model_id) if snapshot is None else served_tasks(snapshot)
+    handler = _handler(tasks, request.path_params.get("task"))
     call, digest = await _read_call(request, handler)
     started = time.perf_counter()
     try:
         ticket = await _ticket(request, handler, call, digest)
-        worker = request.app.state.residents.worker(model_id, handler.load)
+        residents: Residents = request.app.state.residents
+        if snapshot is None:
+            worker = residents.worker(model_id, handler.load)
+        else:
+            worker = residents.learners_worker(snapshot, handler.load)
         answer = await while_connected(request, worker.add(ticket))
     except OverloadedError:
         raise WireError(503, OVERLOADED) from None
@@ -172,8 +228,21 @@ def served_repository_tasks(model_id: str) -> tuple[str, ...]:
     return SERVED_TASKS.get(repository.task, ()) if repository.kind == "model" else ()
 
 
-def _handler(model_id: str, task: str | None) -> Handler:
-    tasks = [task_ for task_ in served_repository_tasks(model_id) if task_ in HANDLERS]
+async def _learners_model(request: Request, model_id: str) -> Snapshot | None:
+    """Return a learner's model as it is now; ``None`` for one of the catalog."""
+    if model_id in catalog().repositories:
+        return None
+    try:
+        holding = await asyncio.to_thread(holdings.find, request, "model", model_id)
+        return await holding.snapshot()
+    except WireError as error:
+        if error.status != 404:
+            raise
+        raise WireError(404, f"Model {model_id} does not exist") from None
+
+
+def _handler(served: tuple[str, ...], task: str | None) -> Handler:
+    tasks = [task_ for task_ in served if task_ in HANDLERS]
     if not tasks or (task is not None and task not in tasks):
         raise WireError(400, NOT_SUPPORTED)
     return HANDLERS[task or tasks[0]]

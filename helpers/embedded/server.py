@@ -35,12 +35,14 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from helpers.embedded import auth, chat, faults, hub, inference, network, store, viewer
+from helpers.embedded import auth, chat, faults, inference, network, store, viewer
 from helpers.embedded.catalog import catalog
+from helpers.embedded.hub import routes as hub
+from helpers.embedded.learners import Learners, Limits
 from helpers.embedded.lifecycle import COURSE, DEFAULT_PORT, EXIT_PORT_TAKEN, HOST, record_path
 from helpers.embedded.options import add_server_arguments
 from helpers.embedded.source import version
-from helpers.embedded.wire import WireError, wire_error
+from helpers.embedded.wire import STREAMED, WireError, wire_error
 from helpers.embedded.workers import Builder, warm_imports
 from helpers.environment import cache_folder
 from helpers.errors import CourseError
@@ -54,6 +56,8 @@ REQUEST_LIMIT = 40 * 1024 * 1024
 """Bytes of one request's body beyond which nothing more of it is read, whatever its address."""
 UPLOADS_LIMIT = 256 * 1024 * 1024
 """Bytes of all the bodies in memory at once; beyond them the server says that it is overloaded."""
+CLASS_LIMITS = Limits(learner=1000 * 10**6)
+"""Forty learners leave their models on their teacher's disk."""
 LOG_BYTES = 5 * 1024 * 1024
 
 logger = logging.getLogger("helpers.embedded")
@@ -117,8 +121,9 @@ class CourseServer(Starlette):
             status = message.get("status", status)
             await send(message)
 
-        scope[faults.CLOSE_CONNECTION] = lambda: _close_connection(send)
         body = _Body(self, receive)
+        scope[faults.CLOSE_CONNECTION] = lambda: _close_connection(send)
+        scope[STREAMED] = lambda limit: _expect(body, limit, send)
         try:
             if _is_named(scope, self.names):
                 await super().__call__(scope, body.receive, recording_send)
@@ -141,20 +146,30 @@ class _Body:
         self._app = app
         self._receive = receive
         self._bytes = 0
+        self._limit = REQUEST_LIMIT
+        self._is_kept = True
 
     async def receive(self) -> Message:
         message = await self._receive()
         received = len(message.get("body", b""))
         self._bytes += received
-        self._app.upload_bytes += received
-        if self._bytes > REQUEST_LIMIT:
-            raise WireError(413, f"Request body is too large: at most {REQUEST_LIMIT} bytes.")
-        if self._app.upload_bytes > UPLOADS_LIMIT:
-            raise WireError(503, inference.OVERLOADED)
+        if self._bytes > self._limit:
+            raise WireError(413, f"Request body is too large: at most {self._limit} bytes.")
+        if self._is_kept:
+            self._app.upload_bytes += received
+            if self._app.upload_bytes > UPLOADS_LIMIT:
+                raise WireError(503, inference.OVERLOADED)
         return message
 
+    def expect(self, limit: int) -> None:
+        """Take so many bytes, which whoever reads them does not keep in memory."""
+        self.release()
+        self._limit = max(limit, REQUEST_LIMIT)
+        self._is_kept = False
+
     def release(self) -> None:
-        self._app.upload_bytes -= self._bytes
+        if self._is_kept:
+            self._app.upload_bytes -= self._bytes
 
 
 def _is_named(scope: Scope, names: frozenset[str]) -> bool:
@@ -171,6 +186,16 @@ def _is_named(scope: Scope, names: frozenset[str]) -> bool:
 def _close_connection(send: Send) -> None:
     """Cut the connection under a response (uvicorn's ``send`` is a method of the connection)."""
     send.__self__.transport.abort()  # type: ignore[attr-defined]
+
+
+def _expect(body: _Body, limit: int, send: Send) -> None:
+    """Let a body be long, and take the time that it then needs."""
+    from helpers.embedded.connections import BODY_SECONDS, UPLOAD_BYTES_PER_SECOND, GuardedProtocol
+
+    body.expect(limit)
+    connection = send.__self__.transport.get_protocol()  # type: ignore[attr-defined]
+    if isinstance(connection, GuardedProtocol):
+        connection.grant(BODY_SECONDS + limit / UPLOAD_BYTES_PER_SECOND)
 
 
 def create_app(settings: Settings) -> CourseServer:
@@ -192,10 +217,18 @@ def create_app(settings: Settings) -> CourseServer:
     app.last_request = time.monotonic()
     app.stop = lambda: None
     app.state.snapshots = {}
+    app.state.learners = _learners(settings)
     app.state.faults = faults.FaultPlan()
     app.state.builder = Builder(store.is_built, functools.partial(store.ensure, progress=_silent))
     app.state.residents = inference.Residents(functools.partial(store.ensure, progress=_silent))
     return app
+
+
+def _learners(settings: Settings) -> Learners:
+    """Return where learners' repositories are; in a class each has less room."""
+    limits = CLASS_LIMITS if settings.for_class else Limits()
+    reserved = {repo_id.split("/")[0] for repo_id in catalog().repositories}
+    return Learners(cache_folder() / "hub", limits, frozenset({*reserved, *hub.FIRST_PARTS}))
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:

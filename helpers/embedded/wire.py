@@ -18,6 +18,11 @@ MEDIA_BODY_LIMIT = 16 * 1024 * 1024
 MEDIA_JSON_LIMIT = 4 * (MEDIA_BODY_LIMIT // 3) + 64 * 1024
 """The same in base64, and the parameters beside it."""
 
+STREAMED = "course.streamed"
+"""Where a request keeps the function that lets its body be as long as it was announced."""
+
+JSON_TYPES = ("application/json",)
+
 _DRAIN_LIMIT = 32 * 1024 * 1024
 """Bytes read and dropped before a 413, so that a client still sending sees the answer."""
 
@@ -69,8 +74,25 @@ async def read_body(request: Request, limit: int = TEXT_BODY_LIMIT) -> bytes:
     return bytes(body)
 
 
-async def read_json(request: Request, limit: int = TEXT_BODY_LIMIT) -> tuple[Any, bytes]:
+def streamed(request: Request, limit: int) -> None:
+    """Let a request's body be as long as ``limit``, since it goes to disk piece by piece.
+
+    Args:
+        request: A request of somebody who may send so much; its body has not been read.
+        limit: Bytes beyond which it is answered 413.
+    """
+    request.scope[STREAMED](limit)
+
+
+async def read_json(
+    request: Request, limit: int = TEXT_BODY_LIMIT, types: tuple[str, ...] = JSON_TYPES
+) -> tuple[Any, bytes]:
     """Read a JSON body.
+
+    Args:
+        request: The request.
+        limit: Bytes accepted.
+        types: The content types that are JSON here.
 
     Returns:
         The decoded value and the bytes that it came from.
@@ -82,11 +104,11 @@ async def read_json(request: Request, limit: int = TEXT_BODY_LIMIT) -> tuple[Any
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if not content_type:
         raise WireError(400, "No content type provided and no default one configured.")
-    if content_type != "application/json":
+    if content_type not in types:
         raise WireError(
             400,
             f'Content type "{content_type}" not supported. '
-            "Supported content types are: application/json",
+            f"Supported content types are: {', '.join(types)}",
         )
     return _decode(body), body
 

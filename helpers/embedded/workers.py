@@ -135,6 +135,10 @@ class ModelWorker:
         self._executor.submit(self._work)
         return ticket.future
 
+    def retire(self) -> None:
+        """Answer what waits and take no more; the model's memory is free after that."""
+        self._executor.shutdown(wait=False)
+
     def close(self) -> None:
         """Drop what waits; what runs is not interrupted."""
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -204,7 +204,7 @@ report["lab"], report["no_proxy"] = lab.base_url, os.environ["NO_PROXY"]
     shown, report = run(code, prelude=CLASS_SERVER, **student, **variables)
     assert report["hub"] == report["api"] == "embedded" and report["in_class"]
     assert report["endpoint"] == report["hub_url"] == report["api_base"] == report["lab"] == url
-    assert report["token"] == report["hf_token"] == token and report["who"] == "aula"
+    assert report["token"] == report["hf_token"] == token and report["who"] == "aluno"
     assert report["models"] == ["curso/qa-pt", "curso/traducao-pt-en"]
     assert report["dataset"] == "curso/imagens" and "127.0.0.1" in report["no_proxy"]
     assert "da turma" in shown and "COURSE_TOKEN" in shown and token not in shown

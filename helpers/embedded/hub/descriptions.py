@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from functools import cache
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from helpers.embedded.catalog import Repository, repositories
-from helpers.embedded.hub.snapshots import Snapshot, timestamp
-from helpers.embedded.tasks import PROVIDER_TASKS, SERVED_TASKS
+from helpers.embedded.hub import cards, model_files
+from helpers.embedded.hub.model_files import ModelFiles
+from helpers.embedded.hub.snapshots import About, Snapshot, timestamp
+from helpers.embedded.tasks import HANDLERS, PROVIDER_TASKS, SERVED_TASKS
 
 PAUSED = {
     "stage": "PAUSED",
@@ -27,188 +28,164 @@ _DATASET_TAGS = (
 )
 """Keys of a dataset's card that become tags with the key before the value."""
 
+_PARQUET = ("data.parquet",)
+"""Every dataset of the catalog is kept in Parquet."""
+
+
+def about(repository: Repository) -> About:
+    """Return what the catalog says that a repository is."""
+    return About(repository.id, repository.kind, task=repository.task, licence=repository.licence)
+
 
 def summary(repository: Repository) -> dict[str, Any]:
     """Describe a repository by its card and the catalog alone, so that nothing need be built."""
     modified = timestamp(repository.last_modified)
-    card = card_data(repository.card)
+    told, card = about(repository), repository.card
     if repository.model_type is None:
-        return _described(repository, card, {}, modified)
+        model = ModelFiles(library="transformers")
+        return _described(told, card, modified, model, _PARQUET)
     config = {"architectures": [repository.architecture], "model_type": repository.model_type}
-    weights = {
-        "parameters": dict(repository.parameters),
-        "total": sum(repository.parameters.values()),
-    }
-    described = _described(repository, card, config, modified)
-    return described | {"config": config, "safetensors": weights}
+    model = ModelFiles(config, repository.parameters, "transformers")
+    described = _described(told, card, modified, model, ("model.safetensors",))
+    return described | {"config": config, "safetensors": model.safetensors}
 
 
 def details(snapshot: Snapshot) -> dict[str, Any]:
-    """Describe a built repository, its files among the rest."""
-    repository = snapshot.repository
-    card = card_data(snapshot.folder / "README.md")
-    size = sum(size for size, _ in snapshot.files.values())
+    """Describe a repository at a commit, its files among the rest."""
+    told, size = snapshot.about, sum(file.size for file in snapshot.files.values())
     files = {
         "sha": snapshot.commit,
         "usedStorage": size,
         "siblings": [{"rfilename": path} for path in snapshot.files],
     }
-    if repository.kind != "model":
-        extra = {"mainSize": size} if repository.kind == "dataset" else {}
-        return _described(repository, card, {}, snapshot.last_modified) | files | extra
-    config, safetensors = _model_files(snapshot.folder, snapshot.commit)
-    described = _described(repository, card, config, snapshot.last_modified)
-    return described | files | {"config": config, "safetensors": safetensors}
+    model = model_files.read(snapshot) if told.kind == "model" else ModelFiles()
+    described = _described(told, snapshot.card, snapshot.last_modified, model, snapshot.files)
+    if told.kind == "model":
+        files |= {"config": dict(model.config), "safetensors": model.safetensors}
+    elif told.kind == "dataset":
+        files |= {"mainSize": size}
+    return described | files
 
 
-def card_data(path: Path) -> dict[str, Any]:
-    """Return the YAML header of a card, as JSON can hold it; empty when it has none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return {}
-    return json.loads(_card_json(path, status.st_size, status.st_mtime_ns))
-
-
-@cache
-def _card_json(path: Path, _size: int, _modified: int) -> str:
-    import yaml
-
-    header, _ = _parts(path)
-    data = yaml.safe_load(header)
-    return json.dumps(data if isinstance(data, dict) else {}, default=str)
-
-
-def _parts(path: Path) -> tuple[str, str]:
-    """Split a card into its YAML header and its text."""
-    whole = path.read_text(encoding="utf-8")
-    opening, _, rest = whole.partition("---\n")
-    header, closing, body = rest.partition("\n---")
-    return ("", whole) if opening.strip() or not closing else (header, body)
+def served_tasks(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the tasks that the inference API answers for with a model, the usual one first."""
+    if snapshot.about.kind != "model":
+        return ()
+    card, model = cards.header(snapshot.card), model_files.read(snapshot)
+    return _served(snapshot.about, card, model, snapshot.files)
 
 
 def _described(
-    repository: Repository, card: dict[str, Any], config: dict[str, Any], last_modified: str
+    told: About, card_path: Path | None, modified: str, model: ModelFiles, files: Iterable[str]
 ) -> dict[str, Any]:
+    card = cards.header(card_path)
     common = {
-        "_id": hashlib.sha1(repository.id.encode(), usedforsecurity=False).hexdigest()[:24],
-        "id": repository.id,
-        "author": repository.id.split("/")[0],
-        "private": False,
+        "_id": hashlib.sha1(told.id.encode(), usedforsecurity=False).hexdigest()[:24],
+        "id": told.id,
+        "author": told.owner,
+        "private": told.private,
         "gated": False,
         "disabled": False,
         "likes": 0,
         "trendingScore": 0,
-        "createdAt": last_modified,
-        "lastModified": last_modified,
+        "createdAt": told.created or modified,
+        "lastModified": modified,
         "cardData": card,
     }
-    if repository.kind == "dataset":
-        return common | _dataset(repository, card)
-    if repository.kind == "space":
-        return common | _space(repository, card)
-    return common | _model(repository, card, config)
+    if told.kind == "dataset":
+        return common | _dataset(told, card, card_path, files)
+    if told.kind == "space":
+        return common | _space(told, card)
+    return common | _model(told, card, model, files)
 
 
 # --- models
 
 
-def _model(repository: Repository, card: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+def _model(
+    told: About, card: dict[str, Any], model: ModelFiles, files: Iterable[str]
+) -> dict[str, Any]:
+    library = _text(card.get("library_name")) or model.library
+    task = _pipeline_tag(told, card, model)
+    served = _served(told, card, model, files)
     described = {
-        "modelId": repository.id,
+        "modelId": told.id,
         "downloads": 0,
         "downloadsAllTime": 0,
-        "library_name": card.get("library_name", "transformers"),
-        "pipeline_tag": _pipeline_tag(repository, card),
-        "tags": _model_tags(repository, card, config),
-        "spaces": [space.id for space in _spaces() if repository.id in _linked(space, "models")],
+        "tags": _unique(
+            library,
+            "safetensors" if told.task or model_files.weights(files) else None,
+            model.config.get("model_type"),
+            task,
+            *served,
+            *_as_list(card.get("tags")),
+            *_as_list(card.get("language")),
+            *(f"dataset:{name}" for name in _as_list(card.get("datasets"))),
+            *(f"base_model:{name}" for name in _as_list(card.get("base_model"))),
+            _licence_tag(told, card),
+        ),
+        "spaces": [space.id for space in _spaces() if told.id in _linked(space, "models")],
     }
-    if repository.task in SERVED_TASKS:
-        task = PROVIDER_TASKS.get(repository.task, repository.task)
-        mapping = {"status": "live", "providerId": repository.id, "task": task}
+    described |= {"library_name": library} if library else {}
+    described |= {"pipeline_tag": task} if task else {}
+    if served:
+        first = told.task or served[0]
+        task = PROVIDER_TASKS.get(first, first)
+        mapping = {"status": "live", "providerId": told.id, "task": task}
         described |= {"inference": "warm", "inferenceProviderMapping": {"hf-inference": mapping}}
     return described
 
 
-def _pipeline_tag(repository: Repository, card: dict[str, Any]) -> str:
-    return str(card.get("pipeline_tag", repository.task))
+def _pipeline_tag(told: About, card: dict[str, Any], model: ModelFiles) -> str | None:
+    return _text(card.get("pipeline_tag")) or told.task or model.task
 
 
-def _model_tags(repository: Repository, card: dict[str, Any], config: dict[str, Any]) -> list[str]:
-    """Gather a model's tags the way the Hub does: its formats, its card, its task, its licence."""
-    return _unique(
-        card.get("library_name", "transformers"),
-        "safetensors",
-        config.get("model_type"),
-        _pipeline_tag(repository, card),
-        *SERVED_TASKS.get(repository.task, ()),
-        *_as_list(card.get("tags")),
-        *_as_list(card.get("language")),
-        *(f"dataset:{name}" for name in _as_list(card.get("datasets"))),
-        *(f"base_model:{name}" for name in _as_list(card.get("base_model"))),
-        _licence_tag(repository, card),
-    )
-
-
-@cache
-def _model_files(folder: Path, _commit: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Read what a model's own files say about it (kept for each commit)."""
-    config_path = folder / "config.json"
-    config = json.loads(config_path.read_text("utf-8")) if config_path.is_file() else {}
-    kept = {key: config[key] for key in ("architectures", "model_type") if key in config}
-    return kept, _safetensors_size(folder)
-
-
-def _safetensors_size(folder: Path) -> dict[str, Any] | None:
-    """Count a model's parameters by number type, from the headers of its safetensors files."""
-    parameters: dict[str, int] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        for name, tensor in header.items():
-            if name != "__metadata__":
-                count = 1
-                for length in tensor["shape"]:
-                    count *= length
-                parameters[tensor["dtype"]] = parameters.get(tensor["dtype"], 0) + count
-    return {"parameters": parameters, "total": sum(parameters.values())} if parameters else None
+def _served(
+    told: About, card: dict[str, Any], model: ModelFiles, files: Iterable[str]
+) -> tuple[str, ...]:
+    """Return the tasks a model is served for; a learner's needs weights and a configuration."""
+    if told.task is not None:
+        return SERVED_TASKS.get(told.task, ())
+    if not model.config or not model_files.weights(files):
+        return ()
+    task = _pipeline_tag(told, card, model)
+    for tasks in SERVED_TASKS.values():
+        if task in tasks:
+            first = (task, *(other for other in tasks if other != task))
+            return tuple(served for served in first if served in HANDLERS)
+    return ()
 
 
 # --- datasets
 
 
-def _dataset(repository: Repository, card: dict[str, Any]) -> dict[str, Any]:
+def _dataset(
+    told: About, card: dict[str, Any], card_path: Path | None, files: Iterable[str]
+) -> dict[str, Any]:
     prefixed = (f"{key}:{value}" for key in _DATASET_TAGS for value in _as_list(card.get(key)))
+    is_parquet = any(path.endswith(".parquet") for path in files)
     tags = _unique(
         *prefixed,
-        _licence_tag(repository, card),
-        "format:parquet",  # as every dataset of the catalog is kept
-        "library:datasets",
+        _licence_tag(told, card),
+        *(("format:parquet", "library:datasets") if is_parquet else ()),
         *_as_list(card.get("tags")),
     )
     return {
         "downloads": 0,
         "downloadsAllTime": 0,
-        "description": _first_paragraph(repository.card),
+        "description": cards.first_paragraph(card_path),
         "tags": tags,
     }
-
-
-def _first_paragraph(path: Path) -> str:
-    """Return the first paragraph of a card's text, headings left out, in one line."""
-    _, body = _parts(path)
-    paragraphs = (" ".join(part.split()) for part in body.split("\n\n"))
-    return next((part for part in paragraphs if part and part[0] not in "#-<|!"), "")
 
 
 # --- spaces
 
 
-def _space(repository: Repository, card: dict[str, Any]) -> dict[str, Any]:
-    sdk = str(card.get("sdk", ""))
+def _space(told: About, card: dict[str, Any]) -> dict[str, Any]:
+    sdk = _text(card.get("sdk")) or ""
     return {
         "sdk": sdk,
-        "tags": _unique(sdk, *_as_list(card.get("tags")), _licence_tag(repository, card)),
+        "tags": _unique(sdk, *_as_list(card.get("tags")), _licence_tag(told, card)),
         "models": _as_list(card.get("models")),
         "datasets": _as_list(card.get("datasets")),
         "runtime": PAUSED,
@@ -220,21 +197,26 @@ def _spaces() -> list[Repository]:
 
 
 def _linked(space: Repository, kind: str) -> list[str]:
-    return _as_list(card_data(space.card).get(kind))
+    return _as_list(cards.header(space.card).get(kind))
 
 
 # --- small things
 
 
-def _licence_tag(repository: Repository, card: dict[str, Any]) -> str:
-    return f"license:{card.get('license', repository.licence)}"
+def _licence_tag(told: About, card: dict[str, Any]) -> str | None:
+    licence = card.get("license", told.licence)
+    return f"license:{licence}" if licence else None
 
 
 def _unique(*tags: Any) -> list[str]:
     return list(dict.fromkeys(str(tag) for tag in tags if tag))
 
 
-def _as_list(value: Any) -> list[Any]:
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _as_list(value: Any) -> list[str]:
     if value is None:
         return []
-    return value if isinstance(value, list) else [value]
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]

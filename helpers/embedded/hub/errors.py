@@ -17,6 +17,16 @@ def not_found(code: str, message: str, headers: dict[str, str] | None = None) ->
     return WireError(404, message, {name: header_text(value) for name, value in told.items()})
 
 
+def refused(status: int, message: str) -> WireError:
+    """Return the Hub's answer to what it does not do.
+
+    Args:
+        status: Such as 400, 403, 409 or 413.
+        message: A sentence; clients show it from the header as well as from the body.
+    """
+    return WireError(status, message, {"X-Error-Message": header_text(message)})
+
+
 def header_text(value: str) -> str:
     """Keep what a header may hold."""
     printable = "".join(c if c.isprintable() else " " for c in value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -12,16 +12,30 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from helpers.embedded.hub import snapshots
+from helpers.embedded.hub import holdings
 from helpers.embedded.hub.errors import not_found
+from helpers.embedded.hub.holdings import Holding
 from helpers.embedded.hub.listings import is_set
-from helpers.embedded.hub.snapshots import Snapshot
+from helpers.embedded.hub.snapshots import MAIN, Entry, Snapshot
 from helpers.embedded.wire import WireError, read_body, read_json
 
 LFS_FROM_BYTES = 1024 * 1024
-"""Files from this size on are shown as the Hub shows LFS files."""
+"""Files from this size on are sent and shown as the Hub does LFS files."""
+
+LFS_ENDINGS = (
+    *("7z", "arrow", "bin", "bz2", "ckpt", "ftz", "gz", "h5", "joblib", "model", "msgpack", "npy"),
+    *("npz", "onnx", "ot", "parquet", "pb", "pickle", "pkl", "pt", "pth", "rar", "safetensors"),
+    *("tar", "tflite", "tgz", "wasm", "xz", "zip", "zst"),
+)
+"""Files with these endings are LFS files whatever their size, as new repositories have it."""
 
 EXPOSED_HEADERS = "X-Repo-Commit,X-Error-Code,X-Error-Message,ETag"
+
+INERT = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+}
+"""What keeps a page or a drawing that somebody uploaded from running programs at this address."""
 
 
 class LargeFileResponse(FileResponse):
@@ -32,44 +46,55 @@ class LargeFileResponse(FileResponse):
 
 async def list_tree(request: Request) -> Response:
     """List the files and folders under a path."""
-    snapshot, query = await snapshots.asked(request), request.query_params
+    holding, query = holdings.named(request), request.query_params
+    snapshot = await holding.snapshot(request.path_params["revision"])
     folder = request.path_params.get("path", "").strip("/")
     entries = _tree(snapshot, folder, is_set(query, "recursive"))
     if folder and not entries:
-        raise not_found("EntryNotFound", f"{folder} does not exist on {snapshots.MAIN!r}")
-    expand = is_set(query, "expand")
-    return JSONResponse([_with_commit(snapshot, entry) if expand else entry for entry in entries])
+        raise not_found("EntryNotFound", f"{folder} does not exist on {MAIN!r}")
+    return await _answer(holding, snapshot, entries, is_set(query, "expand"))
 
 
 async def paths_info(request: Request) -> Response:
     """Describe the files and folders that are named in the body, leaving out those missing."""
-    snapshot = await snapshots.asked(request)
+    holding = holdings.named(request)
+    snapshot = await holding.snapshot(request.path_params["revision"])
     paths, expand = await _named_paths(request)
     wanted = {path.strip("/") for path in paths}
     entries = [entry for entry in _tree(snapshot, "", True) if entry["path"] in wanted]
-    return JSONResponse([_with_commit(snapshot, entry) if expand else entry for entry in entries])
+    return await _answer(holding, snapshot, entries, expand)
+
+
+async def _answer(
+    holding: Holding, snapshot: Snapshot, entries: list[dict[str, Any]], expand: bool
+) -> Response:
+    if expand:
+        history = await holding.history(snapshot.commit)
+        entries = [_with_commit(history, entry) for entry in entries]
+    return JSONResponse(entries)
 
 
 async def resolve(request: Request) -> Response:
     """Send a file, or the part of it that ``Range`` asks for."""
-    snapshot = await snapshots.asked(request)
+    snapshot = await holdings.asked(request)
     path = request.path_params["path"]
-    if path not in snapshot.files:  # the manifest's exact names: nothing outside can be reached
+    if path not in snapshot.files:  # its exact names: nothing outside can be reached
         headers = {"X-Repo-Commit": snapshot.commit}
         raise not_found("EntryNotFound", "Entry not found", headers)
-    size, sha256 = snapshot.files[path]
-    etag = f'"{sha256 if _is_lfs(size) else _git_oid(snapshot.folder / path)}"'
+    file, place = snapshot.files[path], snapshot.place(path)
+    etag = f'"{file.sha256 if is_lfs(path, file.size) else git_oid(place)}"'
     headers = {
         "ETag": etag,
         "X-Repo-Commit": snapshot.commit,
-        "X-Linked-Size": str(size),
+        "X-Linked-Size": str(file.size),
         "X-Linked-ETag": etag,
         "Access-Control-Expose-Headers": EXPOSED_HEADERS,
+        **INERT,
     }
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers=headers)
     media_type = mimetypes.guess_type(path)[0] or "application/octet-stream"
-    return LargeFileResponse(snapshot.folder / path, headers=headers, media_type=media_type)
+    return LargeFileResponse(place, headers=headers, media_type=media_type)
 
 
 def sibling(snapshot: Snapshot, path: str) -> dict[str, Any]:
@@ -86,9 +111,15 @@ def sibling(snapshot: Snapshot, path: str) -> dict[str, Any]:
     return described
 
 
-def commit_title(snapshot: Snapshot) -> str:
-    """Return the title of a repository's one commit."""
-    return f"Build {snapshot.repository.id.split('/')[-1]}"
+def is_lfs(path: str, size: int) -> bool:
+    """Whether a file is sent and shown as the Hub does large ones; one without a byte is not."""
+    return size >= LFS_FROM_BYTES or (size > 0 and path.rpartition(".")[2] in LFS_ENDINGS)
+
+
+def git_oid(path: Path) -> str:
+    """Return git's name for a small file's contents."""
+    status = path.stat()
+    return _hashed(path, status.st_size, status.st_mtime_ns)
 
 
 async def _named_paths(request: Request) -> tuple[list[str], bool]:
@@ -129,38 +160,37 @@ def _tree(snapshot: Snapshot, folder: str, recursive: bool) -> list[dict[str, An
 
 
 def _file_entry(snapshot: Snapshot, path: str) -> dict[str, Any]:
-    size, sha256 = snapshot.files[path]
+    size, sha256 = snapshot.files[path].size, snapshot.files[path].sha256
     entry: dict[str, Any] = {"type": "file", "oid": "", "size": size, "path": path}
-    if not _is_lfs(size):
-        return entry | {"oid": _git_oid(snapshot.folder / path)}
+    if not is_lfs(path, size):
+        return entry | {"oid": git_oid(snapshot.place(path))}
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n"
     lfs = {"oid": sha256, "size": size, "pointerSize": len(pointer)}
     return entry | {"oid": _blob_oid(pointer.encode()), "lfs": lfs}
 
 
-def _with_commit(snapshot: Snapshot, entry: dict[str, Any]) -> dict[str, Any]:
-    commit = {
-        "id": snapshot.commit,
-        "title": commit_title(snapshot),
-        "date": snapshot.last_modified,
-    }
+def _with_commit(history: list[Entry], entry: dict[str, Any]) -> dict[str, Any]:
+    """Add the last commit that changed a file, or anything in a folder."""
+    path = entry["path"]
+    changed = history[0]
+    for older in history[1:]:
+        if _contents(older, path) != _contents(changed, path):
+            break
+        changed = older
+    commit = {"id": changed.commit, "title": changed.title, "date": changed.date}
     return entry | {"lastCommit": commit}
+
+
+def _contents(entry: Entry, path: str) -> Any:
+    if path in entry.files:
+        return entry.files[path]
+    return {name: file for name, file in entry.files.items() if name.startswith(f"{path}/")}
 
 
 # --- hashes
 
 
-def _is_lfs(size: int) -> bool:
-    return size >= LFS_FROM_BYTES
-
-
-def _git_oid(path: Path) -> str:
-    """Return git's name for a small file's contents."""
-    status = path.stat()
-    return _hashed(path, status.st_size, status.st_mtime_ns)
-
-
-@cache
+@lru_cache(4096)
 def _hashed(path: Path, _size: int, _modified: int) -> str:
     return _blob_oid(path.read_bytes())
 

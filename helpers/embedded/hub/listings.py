@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from helpers.embedded import store
-from helpers.embedded.catalog import Repository, repositories
-from helpers.embedded.hub import snapshots
+from helpers.embedded.hub import holdings
 from helpers.embedded.hub.addresses import KINDS
-from helpers.embedded.hub.descriptions import details, summary
+from helpers.embedded.hub.holdings import Holding
 from helpers.embedded.wire import WireError
 
 PAGE_SIZE = 1000
+
+T = TypeVar("T")
 
 _SORT_KEYS = ("downloads", "likes", "lastModified", "createdAt", "trendingScore", "id")
 
@@ -56,17 +56,23 @@ async def list_repositories(request: Request) -> Response:
     for name in _NOT_OFFERED:  # ignoring a filter would answer with what was not asked for
         if name in query:
             raise WireError(400, f"`{name}` is not offered by the embedded Hub.")
-    listed = [item for item in repositories() if item.kind == kind]
-    described = [await _described(request, repository) for repository in listed]
-    wanted = [item for item in described if _matches(item, query)]
+    listed = await asyncio.to_thread(holdings.listed, request, kind)
+    described = [await _described(holding) for holding in listed]
+    wanted = [item for item in described if item is not None and _matches(item, query)]
     if (key := query.get("sort")) is not None:
         wanted = _sorted(wanted, key, query.get("direction"))
+    listed_here, headers = page(request, wanted)
+    return JSONResponse([_shown(item, kind, query) for item in listed_here], headers=headers)
+
+
+def page(request: Request, items: list[T]) -> tuple[list[T], dict[str, str]]:
+    """Return the part of a list that ``limit`` and ``cursor`` ask for, and the link to the next."""
+    query = request.query_params
     limit, start = _limit(query.get("limit")), _cursor(query.get("cursor"))
     headers = {}
-    if start + limit < len(wanted):
+    if start + limit < len(items):
         headers["Link"] = f'<{_next_page(request, start + limit)}>; rel="next"'
-    shown = [_shown(item, kind, query) for item in wanted[start : start + limit]]
-    return JSONResponse(shown, headers=headers)
+    return items[start : start + limit], headers
 
 
 def is_set(query: QueryParams, name: str) -> bool:
@@ -79,10 +85,14 @@ def expanded(query: QueryParams) -> list[str]:
     return [*query.getlist("expand"), *query.getlist("expand[]")]
 
 
-async def _described(request: Request, repository: Repository) -> dict[str, Any]:
-    if await asyncio.to_thread(store.is_built, repository.id):
-        return details(await snapshots.built(request, repository))
-    return summary(repository)
+async def _described(holding: Holding) -> dict[str, Any] | None:
+    """Describe a repository; one that was deleted meanwhile is none."""
+    try:
+        return await holding.described()
+    except WireError as error:
+        if error.status == 404:
+            return None
+        raise
 
 
 def _matches(item: dict[str, Any], query: QueryParams) -> bool:

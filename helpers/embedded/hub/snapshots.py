@@ -1,122 +1,81 @@
-"""A built repository as the Hub shows it: one branch, one commit, the manifest's files."""
+"""A repository at one commit, as the Hub shows it, wherever its files come from."""
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from starlette.requests import Request
-
-from helpers.embedded import store
-from helpers.embedded.catalog import Repository, catalog
-from helpers.embedded.hub.addresses import KINDS
-from helpers.embedded.hub.errors import header_text, not_found
-from helpers.embedded.wire import WireError
-from helpers.embedded.workers import Builder
-from helpers.errors import CourseError
+from helpers.embedded.store import FileInfo
 
 MAIN = "main"
 
 
 @dataclass(frozen=True)
+class About:
+    """What a repository is, whatever its commit.
+
+    Attributes:
+        id: ``namespace/name``.
+        kind: ``model``, ``dataset`` or ``space``.
+        private: Whether only its owner may see it.
+        created: When it was made; ``None`` for when it last changed.
+        task: The Hub's name for its task, if it is known without opening a file.
+        licence: SPDX identifier in lower case, likewise.
+    """
+
+    id: str
+    kind: str
+    private: bool = False
+    created: str | None = None
+    task: str | None = None
+    licence: str | None = None
+
+    @property
+    def owner(self) -> str:
+        """The namespace."""
+        return self.id.split("/")[0]
+
+
+@dataclass(frozen=True)
 class Snapshot:
-    """A built repository at its only commit."""
+    """A repository at one commit.
 
-    repository: Repository
-    folder: Path
+    Attributes:
+        about: The repository.
+        commit: The commit's id, 40 hexadecimal digits.
+        title: The first line of its message.
+        last_modified: When it was made.
+        files: Size and sha256 of each file, by its path, sorted.
+        place: Returns where a file's contents are on disk, by its path.
+    """
+
+    about: About
     commit: str
+    title: str
     last_modified: str
-    files: dict[str, tuple[int, str]]
-    """Size in bytes and sha256 of each file, by its path."""
-    built_at: int
-    """When the manifest was written, in nanoseconds."""
+    files: Mapping[str, FileInfo]
+    place: Callable[[str], Path]
 
-    def is_intact(self) -> bool:
-        """Whether the same build is still on disk, every file at its size."""
-        try:
-            sizes = all(
-                (self.folder / path).stat().st_size == size
-                for path, (size, _) in self.files.items()
-            )
-            return sizes and _modified(self.folder) == self.built_at
-        except OSError:
-            return False
+    @property
+    def card(self) -> Path | None:
+        """Where the card is, if there is one."""
+        return self.place("README.md") if "README.md" in self.files else None
 
 
-def named(request: Request) -> Repository:
-    """Return the catalog's repository that an address names; nothing is built.
+@dataclass(frozen=True)
+class Entry:
+    """A line of a repository's history."""
 
-    Raises:
-        WireError: 404 when there is none of that kind.
-    """
-    kind = KINDS[request.path_params.get("kind", "models")]
-    return find(kind, request.path_params["repo_id"])
-
-
-def find(kind: str, repo_id: str) -> Repository:
-    """Return the catalog's repository of a kind (``model``, ``dataset``, ``space``) and id.
-
-    Raises:
-        WireError: 404 when there is none.
-    """
-    repository = catalog().repositories.get(repo_id)
-    if repository is None or repository.kind != kind:
-        raise not_found("RepoNotFound", "Repository not found")
-    return repository
-
-
-async def asked(request: Request) -> Snapshot:
-    """Return the snapshot that an address names, building the repository first if needed.
-
-    Raises:
-        WireError: 404 for an unknown repository or revision, 503 when it cannot be built.
-    """
-    snapshot = await built(request, named(request))
-    revision = request.path_params.get("revision", MAIN)
-    if revision not in (MAIN, f"refs/heads/{MAIN}") and not _is_commit(revision, snapshot.commit):
-        raise not_found("RevisionNotFound", f"Invalid rev id: {revision}")
-    return snapshot
-
-
-async def built(request: Request, repository: Repository) -> Snapshot:
-    """Return a repository's snapshot, building it first if needed.
-
-    Raises:
-        WireError: 503 when it cannot be built.
-    """
-    kept: dict[str, Snapshot] = request.app.state.snapshots
-    snapshot = kept.get(repository.id)
-    if snapshot is None or not snapshot.is_intact():
-        snapshot = kept[repository.id] = await _open(request.app.state.builder, repository)
-    return snapshot
+    commit: str
+    title: str
+    message: str
+    author: str
+    date: str
+    files: Mapping[str, FileInfo]
 
 
 def timestamp(moment: datetime) -> str:
     """Write a moment as the Hub does."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-async def _open(builder: Builder, repository: Repository) -> Snapshot:
-    try:
-        folder = await builder.folder(repository.id)
-        manifest = await asyncio.to_thread(store.manifest, repository.id)
-    except CourseError as error:
-        raise WireError(503, str(error), {"X-Error-Message": header_text(str(error))}) from None
-    return Snapshot(
-        repository=repository,
-        folder=folder,
-        commit=manifest.commit,
-        last_modified=timestamp(manifest.last_modified),
-        files={path: (file.size, file.sha256) for path, file in sorted(manifest.files.items())},
-        built_at=_modified(folder),
-    )
-
-
-def _is_commit(revision: str, commit: str) -> bool:
-    return len(revision) >= 7 and commit.startswith(revision)
-
-
-def _modified(folder: Path) -> int:
-    return (folder / store.MANIFEST).stat().st_mtime_ns

@@ -219,7 +219,9 @@ def stock_pipeline(task: str) -> Callable[[Path], Any]:
         from helpers import architectures
 
         architectures.register()
-        return pipeline(task, model=str(folder), device="cpu", dtype=torch.float32)
+        return pipeline(
+            task, model=str(folder), device="cpu", dtype=torch.float32, trust_remote_code=False
+        )
 
     return load
 

@@ -21,10 +21,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from helpers.embedded.catalog import catalog
-from helpers.embedded.hub import snapshots
-from helpers.embedded.hub.descriptions import card_data
-from helpers.embedded.hub.snapshots import Snapshot
+from helpers.embedded.hub import cards, holdings
+from helpers.embedded.hub.snapshots import MAIN, Snapshot
 from helpers.embedded.viewer import splits
 from helpers.embedded.viewer.media import Media, holds_media, media_of
 from helpers.embedded.viewer.splits import Index, Split
@@ -121,7 +119,7 @@ async def size(request: Request) -> Response:
         for split, index in by_split.items()
     ]
     config_sizes = [
-        {"dataset": snapshot.repository.id, "config": config, **_original(indexes)}
+        {"dataset": snapshot.about.id, "config": config, **_original(indexes)}
         | _sizes(indexes, with_columns=True)
         for config, indexes in _by_config(by_split).items()
     ]
@@ -129,7 +127,7 @@ async def size(request: Request) -> Response:
         told = {"size": {"config": config_sizes[0], "splits": split_sizes}, "partial": False}
         return _answer(told, snapshot)
     indexes = list(by_split.values())
-    total = {"dataset": snapshot.repository.id, **_original(indexes), **_sizes(indexes)}
+    total = {"dataset": snapshot.about.id, **_original(indexes), **_sizes(indexes)}
     sizes = {"dataset": total, "configs": config_sizes, "splits": split_sizes}
     return _answer({"size": sizes, "pending": [], "failed": [], "partial": False}, snapshot)
 
@@ -148,13 +146,13 @@ async def info(request: Request) -> Response:
 async def parquet(request: Request) -> Response:
     """List the Parquet files, with addresses to download them from."""
     snapshot, found = await _configs(request)
-    base = f"{request.base_url}datasets/{snapshot.repository.id}/resolve/{snapshots.MAIN}"
+    base = f"{request.base_url}datasets/{snapshot.about.id}/resolve/{MAIN}"
     files = [
         _split_item(snapshot, split)
         | {
             "url": f"{base}/{quote(path)}",
             "filename": path.split("/")[-1],
-            "size": snapshot.files[path][0],
+            "size": snapshot.files[path].size,
         }
         for split in found
         for path in split.files
@@ -237,14 +235,17 @@ def _unknown_dataset(request: Request) -> WireError:
 
 
 async def _snapshot(request: Request, dataset: str) -> Snapshot:
-    repository = catalog().repositories.get(dataset)
-    if repository is None or repository.kind != "dataset":
-        raise _unknown_dataset(request)
-    return await snapshots.built(request, repository)
+    try:
+        holding = await asyncio.to_thread(holdings.find, request, "dataset", dataset)
+        return await holding.snapshot()
+    except WireError as error:
+        if error.status != 404:
+            raise
+        raise _unknown_dataset(request) from None
 
 
 def _splits(snapshot: Snapshot) -> list[Split]:
-    return splits.find(snapshot.files, card_data(snapshot.folder / "README.md"))
+    return splits.find(snapshot.files, cards.header(snapshot.card))
 
 
 async def _configs(request: Request) -> tuple[Snapshot, list[Split]]:
@@ -270,10 +271,10 @@ async def _viewed(request: Request, dataset: str, config: str, name: str) -> Vie
 
 
 async def _indexes(snapshot: Snapshot, found: list[Split]) -> dict[Split, Index]:
-    folder, commit = snapshot.folder, snapshot.commit
-    return await _reading(
-        lambda: {split: splits.read_index(folder, commit, split) for split in found}
-    )
+    def read(split: Split) -> Index:
+        return splits.read_index(map(snapshot.place, split.files), snapshot.commit)
+
+    return await _reading(lambda: {split: read(split) for split in found})
 
 
 async def _reading(read: Callable[[], T]) -> T:
@@ -294,7 +295,7 @@ def _answer(content: dict[str, Any], snapshot: Snapshot) -> Response:
 
 
 def _split_item(snapshot: Snapshot, split: Split) -> dict[str, Any]:
-    return {"dataset": snapshot.repository.id, "config": split.config, "split": split.name}
+    return {"dataset": snapshot.about.id, "config": split.config, "split": split.name}
 
 
 def _feature_items(index: Index) -> list[dict[str, Any]]:
@@ -397,10 +398,10 @@ def _dataset_info(snapshot: Snapshot, config: str, by_split: dict[Split, Index])
         "description": "",
         "citation": "",
         "homepage": "",
-        "license": snapshot.repository.licence,
+        "license": snapshot.about.licence or "",
         "features": next(iter(chosen.values())).features,
         "builder_name": "parquet",
-        "dataset_name": snapshot.repository.id.split("/")[-1],
+        "dataset_name": snapshot.about.id.split("/")[-1],
         "config_name": config,
         "version": {"version_str": "0.0.0", "major": 0, "minor": 0, "patch": 0},
         "splits": described,

@@ -91,18 +91,17 @@ def find(files: Iterable[str], card: Mapping[str, Any]) -> list[Split]:
     return [split for split in found if split.files]
 
 
-def read_index(folder: Path, commit: str, split: Split) -> Index:
+def read_index(paths: Iterable[Path], commit: str) -> Index:
     """Read what a split holds; kept for each commit.
 
     Args:
-        folder: Folder of the built dataset.
-        commit: Its commit: another build is read again.
-        split: One of its splits.
+        paths: Where its Parquet files are, in order.
+        commit: The dataset's commit: another build is read again.
 
     Raises:
-        OSError: A file is gone or damaged.
+        OSError: A file is gone or damaged, or its row groups are too large to be shown.
     """
-    return _index(folder, commit, split)
+    return _index(tuple(paths), commit)
 
 
 def read_rows(index: Index, commit: str, offset: int, length: int) -> list[dict[str, Any]]:
@@ -185,10 +184,9 @@ def _as_list(value: Any) -> list[str]:
 
 
 @lru_cache(_INDEXES_KEPT)
-def _index(folder: Path, _commit: str, split: Split) -> Index:
+def _index(paths: tuple[Path, ...], _commit: str) -> Index:
     import pyarrow.parquet as pq
 
-    paths = [folder / path for path in split.files]
     with _damage_as_os_error():
         metadata = [pq.read_metadata(path) for path in paths]
     groups = [
