@@ -55,7 +55,7 @@ _HOMES = {
 # Rooms that notebooks use by name: ``helpers.measure.latency(...)``.
 _ROOMS = {
     *("api", "audio", "decision", "diagram", "display", "llm", "measure", "models", "pictures"),
-    *("datafiles", "spaces", "tokens", "widgets"),
+    *("datafiles", "evaluation", "processes", "spaces", "tokens", "training", "widgets"),
 }
 
 __all__ = [
