@@ -99,6 +99,10 @@ def _build_for_class() -> None:
 
 
 def _models(options: argparse.Namespace) -> int:
+    if options.check:
+        from helpers import registry_check
+
+        return registry_check.main()
     from helpers import checks
 
     return checks.models(fetch=options.fetch)
@@ -186,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
 
     models = verb("models", text("cli.help_models"))
     models.add_argument("--fetch", action="store_true", help=text("cli.help_fetch"))
+    models.add_argument("--check", action="store_true", help=text("cli.help_models_check"))
     return parser
 
 

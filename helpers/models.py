@@ -25,6 +25,7 @@ class ModelChoice:
         hub_id: the model's id on the Hub.
         revision: the commit that the course was written for.
         licence: the licence's short name on the Hub.
+        parameters: how many numbers the model is made of.
         size_bytes: how much is downloaded.
         memory_bytes: how much memory it takes while it runs.
         languages: codes of the languages it is used for here.
@@ -38,6 +39,7 @@ class ModelChoice:
     hub_id: str
     revision: str
     licence: str
+    parameters: int
     size_bytes: int
     memory_bytes: int
     languages: tuple[str, ...]
@@ -89,6 +91,7 @@ def _choice(task: str, entry: dict[str, Any], model: dict[str, Any]) -> ModelCho
         hub_id=model["hub_id"],
         revision=model["revision"],
         licence=model["licence"],
+        parameters=model["parameters"],
         size_bytes=model["size"],
         memory_bytes=int(weights * WORKING_MEMORY),
         languages=tuple(model["languages"]),
