@@ -55,8 +55,8 @@ _HOMES = {
 # Rooms that notebooks use by name: ``helpers.measure.latency(...)``.
 _ROOMS = {
     *("api", "audio", "batching", "datafiles", "decision", "diagram", "display", "evaluation"),
-    *("llm", "measure", "models", "pictures", "processes", "spaces", "tokens", "training"),
-    *("widgets"),
+    *("llm", "measure", "models", "pictures", "processes", "spaces", "tokens"),
+    *("training", "widgets"),
 }
 
 __all__ = [
