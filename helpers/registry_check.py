@@ -7,6 +7,7 @@ each model that can no longer be used.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -59,11 +60,11 @@ class _Entry:
     by_api: bool
 
 
-def main(endpoint: str = HUB_URL) -> int:
+def main(endpoint: str | None = None) -> int:
     """Check every model of the registry and print the table, in Markdown.
 
     Args:
-        endpoint: the Hub's address.
+        endpoint: the Hub's address; by default ``$HF_ENDPOINT`` (a mirror) or huggingface.co.
 
     Returns:
         0 if all is as the course says, 1 otherwise.
@@ -74,7 +75,7 @@ def main(endpoint: str = HUB_URL) -> int:
     from helpers import models
 
     choices = [choice for task in models.tasks() for choice in models.choices(task)]
-    findings = list(check(choices, endpoint))
+    findings = list(check(choices, endpoint or os.environ.get("HF_ENDPOINT") or HUB_URL))
     print(as_markdown(findings))
     return int(any(finding.problems for finding in findings))
 
