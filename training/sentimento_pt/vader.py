@@ -126,10 +126,15 @@ def split_of(source: str, number: str) -> str:
     group = number.split("_")[0]
     if source == "tweets" and int(group) >= FIRST_CONTRIVED_TWEET:
         return "train"
-    percentile = int(hashlib.sha256(f"{source}/{group}".encode()).hexdigest(), 16) % 100
-    if percentile < TEST_PERCENT:
+    place = percentile(source, group)
+    if place < TEST_PERCENT:
         return "test"
-    return "validation" if percentile < TEST_PERCENT + VALIDATION_PERCENT else "train"
+    return "validation" if place < TEST_PERCENT + VALIDATION_PERCENT else "train"
+
+
+def percentile(source: str, group: str) -> int:
+    """Return a number from 0 to 99 that is fixed for a text but tells nothing about it."""
+    return int(hashlib.sha256(f"{source}/{group}".encode()).hexdigest(), 16) % 100
 
 
 def without_near_duplicates(rated: Iterable[Rated]) -> list[Rated]:
