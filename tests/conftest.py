@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import caches
+
 # A runner started in the background by a shell ignores Ctrl-C, and so would every child of it:
 # the tests that interrupt a command need what a terminal has.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -33,6 +35,17 @@ def _deny_network():
 
 if os.environ.get("COURSE_TEST_NETWORK") != "1":  # for tests marked `registry`
     _deny_network()
+
+
+def pytest_configure(config):
+    """Give each process of pytest-xdist a cache folder, and so a server, of its own."""
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        os.environ["COURSE_CACHE"] = str(caches.temporary())
+
+
+def pytest_unconfigure(config):
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        caches.discard(os.environ["COURSE_CACHE"])
 
 
 def pytest_collection_modifyitems(items):

@@ -2,15 +2,16 @@
 
 import pytest
 import requests
-from wire_server import SHARED_FOLDERS, running_server, share, token_for
+from wire_server import running_server, token_for
+
+from tests.caches import share_all
 
 
 @pytest.fixture(scope="session")
 def wire_cache(tmp_path_factory):
     """A cache folder with its own secret and record, and the built models of the real one."""
     folder = tmp_path_factory.mktemp("cache")
-    for name in SHARED_FOLDERS:
-        share(name, folder)
+    share_all(folder)
     return folder
 
 

@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import shapes
-from wire_server import running_server, share, wait_for
+from wire_server import running_server, wait_for
+
+from tests.caches import share
 
 OVERLOADED = {"error": "Service temporarily unavailable, overload detected"}
 NAMES = [f"Aluna {chr(ord('A') + n // 26)}{chr(ord('a') + n % 26)}" for n in range(40)]

@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 import shapes
-from wire_server import SHARED_FOLDERS, running_server, share
+from wire_server import running_server
+
+from tests.caches import share, share_all
 
 FILE = "/curso/e5-pt-en/resolve/main/config.json"
 
@@ -59,8 +61,7 @@ def test_a_model_that_cannot_be_fetched_is_a_sentence(tmp_path):
     direction="answer",
 )
 def test_first_calls_to_every_model_at_once(tmp_path):
-    for name in SHARED_FOLDERS:
-        share(name, tmp_path)
+    share_all(tmp_path)
     with running_server(tmp_path) as server, ThreadPoolExecutor(3) as pool:
         chat = {"messages": [{"role": "user", "content": "Hi!"}], "max_tokens": 1}
         calls = [

@@ -16,10 +16,11 @@ import pytest
 import requests
 import shapes
 from huggingface_hub import InferenceClient
-from wire_server import SHARED_FOLDERS, free_port, running_server, share, wait_for
+from wire_server import free_port, running_server, wait_for
 
 from helpers.embedded import store
 from helpers.embedded.chat import proxy
+from tests.caches import share_all
 
 SMALL = "curso/smollm2-135m-instruct"
 PARIS = [{"role": "user", "content": "What is the capital of France?"}]
@@ -130,8 +131,7 @@ class OddEngine(BaseHTTPRequestHandler):
 @contextmanager
 def front(folder, url, model=None, token=None):
     """A course server in front of an engine."""
-    for name in SHARED_FOLDERS:
-        share(name, folder)
+    share_all(folder)
     arguments = ["--chat-url", url, *(["--chat-model", model] if model else [])]
     variables = {"ENGINE_TOKEN": token} if token else {}
     arguments += ["--chat-token-env", "ENGINE_TOKEN"] if token else []
@@ -154,8 +154,7 @@ def odd(tmp_path_factory):
 def relayed(tmp_path_factory):
     """A course server whose engine is another course server, with a token of its own."""
     engine_folder = tmp_path_factory.mktemp("engine")
-    for name in SHARED_FOLDERS:
-        share(name, engine_folder)
+    share_all(engine_folder)
     token = f"hf_{ENGINE_TOKEN.replace('-', '')}"
     with (
         running_server(engine_folder, "--token", token) as engine,

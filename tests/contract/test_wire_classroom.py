@@ -15,9 +15,10 @@ import pytest
 import requests
 import shapes
 from requests.adapters import HTTPAdapter
-from wire_server import SHARED_FOLDERS, free_port, running_server, share, token_for, wait_for
+from wire_server import free_port, running_server, token_for, wait_for
 
 from helpers.embedded import auth, network
+from tests.caches import share_all
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "hf_turmaescolhido"
@@ -28,8 +29,7 @@ HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 @pytest.fixture(scope="module")
 def classroom(tmp_path_factory):
     cache = tmp_path_factory.mktemp("teacher")
-    for name in SHARED_FOLDERS:
-        share(name, cache)
+    share_all(cache)
     with running_server(cache, *CLASS) as started:
         yield started
     log = (cache / "class.log").read_text(encoding="utf-8")
@@ -147,8 +147,7 @@ print(json.dumps([course.hub_url, len(tokenizer("Olá")["input_ids"]) > 1, answe
 @pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without asking it")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_within_seconds_in_the_middle_of_an_answer(tmp_path, number):
-    for name in SHARED_FOLDERS:
-        share(name, tmp_path)
+    share_all(tmp_path)
     with running_server(tmp_path, *CLASS) as server:
         body = {
             "model": "curso/smollm2-135m-instruct",

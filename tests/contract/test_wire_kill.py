@@ -12,9 +12,10 @@ import time
 
 import pytest
 import requests
-from wire_server import running_server, share
+from wire_server import running_server
 
 from helpers.embedded import store
+from tests.caches import share
 
 ROUNDS = int(os.environ.get("COURSE_KILL_ROUNDS", "2"))
 MODEL = "curso/efficientnet-lite0"

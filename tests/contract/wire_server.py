@@ -13,11 +13,9 @@ import pytest
 import requests
 
 from helpers.embedded import auth
-from helpers.environment import cache_folder
 
 QUESTION = "Qual é o meu nome?"
 CONTEXT = "Meu nome é Marcundes e estou gravando uma aula sobre Hugging Face."
-SHARED_FOLDERS = ("models", "datasets", "spaces", "partial", "wheels")
 START_SECONDS = 30
 
 
@@ -52,13 +50,6 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def share(name, folder):
-    """Let a cache folder see a part of the real one."""
-    target = cache_folder() / name
-    target.mkdir(exist_ok=True)
-    (folder / name).symlink_to(target, target_is_directory=True)
 
 
 @contextmanager
