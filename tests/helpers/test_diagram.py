@@ -3,6 +3,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from helpers.bootstrap import ROOT
 from helpers.diagram import _PLATFORM, platform, worlds
 from helpers.messages import text
 
@@ -39,6 +40,13 @@ def test_the_picture_and_its_twin_say_the_same(hub, api):
     assert root.find(f"{SVG}title").text == diagram.description
     assert text(f"diagram.world_{hub}") in repr(diagram)
     assert diagram._repr_mimebundle_()["text/plain"] == diagram.description
+
+
+def test_the_readme_shows_the_same_drawing():
+    diagram, _, _ = drawn("embedded", "embedded")
+    stored = (ROOT / "docs" / "imagens" / "dois-mundos.svg").read_text(encoding="utf-8")
+    assert stored == f"{diagram.svg}\n"
+    assert "docs/imagens/dois-mundos.svg" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_class_server_is_drawn_at_the_teachers():
