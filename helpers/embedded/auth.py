@@ -18,7 +18,7 @@ from pathlib import Path
 from helpers.environment import cache_folder
 
 PREFIX = "hf_"
-FIXED_CLIENT = "token"
+FIXED_CLIENT = "aluno"
 """Client id of whoever presents the one token that a server was started with."""
 
 CLASS_PREFIX = "hf_turma"

@@ -18,6 +18,7 @@ def run_client(server, tmp_path, name):
         "HF_TOKEN": server.token,
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_XET": "1",  # as helpers.setup() does
         "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     }
     environment.pop("HF_HUB_OFFLINE", None)

@@ -32,3 +32,12 @@ def session(server):
 @pytest.fixture
 def other_headers(wire_cache, server):
     return {"Authorization": f"Bearer {token_for(wire_cache, 'outra')}"}
+
+
+@pytest.fixture(scope="session")
+def uploads(tmp_path_factory):
+    """A server that learners write to, so that the other one's lists stay as they are."""
+    folder = tmp_path_factory.mktemp("uploads")
+    share_all(folder)
+    with running_server(folder) as started:
+        yield started

@@ -37,6 +37,7 @@ TASKS = {
     "hub-datasets": "Hub: conjuntos de dados",
     "hub-spaces": "Hub: Spaces",
     "hub-files": "Hub: arquivos",
+    "hub-uploads": "Hub: repositórios do aluno (envio)",
     "dataset-viewer": "visualizador de dados",
     "whoami": "quem sou eu (whoami)",
     "token": "token",

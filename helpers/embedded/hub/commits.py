@@ -125,7 +125,7 @@ class Draft:
         """Return a file sent before; a copy of one names its contents without their size."""
         oid = value.get("oid")
         size = self.repository.namespace.blobs.size(oid) if is_sha256(oid) else None
-        if not isinstance(oid, str) or size is None or value.get("size", size) != size:
+        if not is_sha256(oid) or size is None or value.get("size", size) != size:
             raise refused(400, f"The contents of {path} were never uploaded.")
         return FileInfo(size, oid)
 

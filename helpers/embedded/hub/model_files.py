@@ -67,10 +67,8 @@ def read(snapshot: Snapshot) -> ModelFiles:
     """Read what a model's files say about it."""
     files = snapshot.files
     config = _config(snapshot.place("config.json")) if "config.json" in files else {}
-    if "config.json" in files:
-        library = "transformers"
-    else:
-        library = "peft" if "adapter_config.json" in files else None
+    libraries = {"config.json": "transformers", "adapter_config.json": "peft"}
+    library = next((name for path, name in libraries.items() if path in files), None)
     return ModelFiles(config, _parameters(snapshot.place(path) for path in weights(files)), library)
 
 

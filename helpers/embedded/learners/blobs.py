@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TypeGuard
 
 from helpers.embedded.fetch import DISK_MARGIN, FORBIDDEN, FULL_DISK
 from helpers.embedded.hub.errors import refused
@@ -67,6 +68,7 @@ class Blobs:
         Raises:
             WireError: 413 beyond a limit, 507 when the disk is full.
         """
+        check_file_size(len(contents), self.limits, "a file")
         self.require_room(len(contents))
         with self.receive() as incoming:
             incoming.write(contents)
@@ -76,13 +78,12 @@ class Blobs:
         """Begin to receive contents, to be used in a ``with`` statement."""
         return Incoming(self, self._incoming)
 
-    def require_room(self, size: int, name: str = "file") -> None:
+    def require_room(self, size: int, name: str = "a file") -> None:
         """Check that so many more bytes may be kept.
 
         Raises:
             WireError: 413 beyond a limit, 507 when the disk is full.
         """
-        check_file_size(size, self.limits, name)
         used = self.total()
         if used + size > self.limits.learner:
             sentence = (
@@ -103,13 +104,16 @@ class Blobs:
         return sizes
 
     def sweep(self, named: set[str]) -> None:
-        """Delete contents that no commit names, and what was left of broken uploads.
+        """Delete contents that no commit names, but those that came lately: one may yet.
 
         Args:
             named: The sha256 of all contents that commits name.
         """
-        unnamed = (path for path in self._files() if path.name not in named)
-        _delete([*unnamed, *_listed(self._incoming)], before=time.time() - OLD_SECONDS)
+        _delete([path for path in self._files() if path.name not in named], _old())
+
+    def sweep_incoming(self) -> None:
+        """Delete what was left of uploads that broke off."""
+        _delete(_listed(self._incoming), _old())
 
     def discard(self, contents: set[str], before: float) -> None:
         """Delete contents, but for those renewed later: an upload under way counts on them.
@@ -159,7 +163,7 @@ class Incoming:
         """Bytes written so far."""
         return self._size
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Add bytes.
 
         Raises:
@@ -199,7 +203,7 @@ class Incoming:
         return found
 
 
-def is_sha256(value: object) -> bool:
+def is_sha256(value: object) -> TypeGuard[str]:
     """Whether a value is 64 hexadecimal digits."""
     return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
@@ -244,6 +248,10 @@ def _listed(folder: Path) -> list[Path]:
         return list(folder.iterdir())
     except OSError:
         return []
+
+
+def _old() -> float:
+    return time.time() - OLD_SECONDS
 
 
 def _delete(paths: list[Path], before: float) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from helpers.embedded.hub.snapshots import Snapshot
@@ -18,6 +19,9 @@ from helpers.environment import cache_folder
 
 ENDINGS = (".json", ".safetensors", ".txt", ".model", ".spm", ".jinja")
 """Configurations, weights, vocabularies, chat templates."""
+
+_PREFIX = "loading-"
+_OLD_SECONDS = 60 * 60.0
 
 
 def contents(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
@@ -28,7 +32,9 @@ def contents(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
 @contextmanager
 def folder(snapshot: Snapshot) -> Iterator[Path]:
     """Yield a folder with the model's files, which is gone afterwards."""
-    place = cache_folder() / "partial" / f"loading-{secrets.token_hex(16)}"
+    partial = cache_folder() / "partial"
+    _sweep(partial)
+    place = partial / f"{_PREFIX}{secrets.token_hex(16)}"
     place.mkdir(parents=True)
     try:
         for path, _ in contents(snapshot):
@@ -36,6 +42,14 @@ def folder(snapshot: Snapshot) -> Iterator[Path]:
         yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _sweep(partial: Path) -> None:
+    """Delete what processes that were killed left behind."""
+    for left in partial.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if left.stat().st_mtime < time.time() - _OLD_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _is_needed(path: str) -> bool:

@@ -25,6 +25,8 @@ MAIN = "main"
 FORMAT = 1  # of the JSON files
 FILES_LIMIT = 20_000
 """Files of one repository."""
+COMMITS_LIMIT = 2_000
+"""Commits of one repository."""
 REPOSITORIES_LIMIT = 200
 """Repositories of one learner."""
 
@@ -232,6 +234,7 @@ class Namespace:
             except Timeout:
                 raise WireError(503, "Another upload to these repositories takes long.") from None
         try:
+            self.blobs.sweep_incoming()
             yield
         finally:
             lock.release()
@@ -338,6 +341,8 @@ class LearnersRepository:
             files = self._changed(current.files, operations)
             if files == current.files:
                 return current
+            if len(_listed(self._folder / "commits")) >= COMMITS_LIMIT:
+                raise refused(403, f"At most {COMMITS_LIMIT} commits are kept of one repository.")
             commit = self.write_commit(current.id, title, message, author, files)
             self.write_record(replace(record, branches={**record.branches, name: commit.id}))
         return commit
@@ -371,7 +376,8 @@ class LearnersRepository:
                 raise refused(409, f"Reference already exists: {name}")
             else:
                 references[name] = commit_id
-            self.write_record(replace(record, **{group: references}))
+            changes: dict[str, Any] = {group: references}
+            self.write_record(replace(record, **changes))
 
     # --- on disk, under the namespace's lock
 

@@ -281,6 +281,9 @@ async def _reading(read: Callable[[], T]) -> T:
     """Read files in a thread; that they are being rebuilt, or are damaged, is told as such."""
     try:
         return await asyncio.to_thread(read)
+    except splits.TooLargeError:
+        message = f"A row group of this split has more than {splits.GROUP_LIMIT} bytes."
+        raise _error(413, "TooBigContentError", message) from None
     except OSError:
         message = "The server is busier than usual and the response is not ready yet."
         raise _error(503, "ResponseNotReady", f"{message} Please retry later.") from None
@@ -339,7 +342,7 @@ def _plain(cell: Any) -> Any:
     """Return a cell as JSON can hold it; bytes have no place there."""
     if isinstance(cell, dict):
         return {name: _plain(part) for name, part in cell.items()}
-    if isinstance(cell, list):
+    if isinstance(cell, (list, tuple)):
         return [_plain(part) for part in cell]
     if isinstance(cell, float) and not math.isfinite(cell):
         return None

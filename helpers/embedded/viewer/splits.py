@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 DEFAULT_CONFIG = "default"
 
 _INDEXES_KEPT = 64
+GROUP_LIMIT = 256 * 1024 * 1024
+"""Bytes of a row group, once decompressed, that are read; it is read whole."""
 _GROUPS_KEPT = 4
 """Row groups in memory: a reader that goes through a split asks the same one again and again."""
 
@@ -50,6 +52,11 @@ class RowGroup:
     path: Path
     number: int
     rows: int
+    memory_bytes: int
+
+
+class TooLargeError(Exception):
+    """A row group is larger than a server should read to show a few rows."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ def read_index(paths: Iterable[Path], commit: str) -> Index:
         commit: The dataset's commit: another build is read again.
 
     Raises:
-        OSError: A file is gone or damaged, or its row groups are too large to be shown.
+        OSError: A file is gone or damaged.
     """
     return _index(tuple(paths), commit)
 
@@ -195,7 +202,10 @@ def _index(paths: tuple[Path, ...], _commit: str) -> Index:
         for number in range(described.num_row_groups)
     ]
     return Index(
-        groups=tuple(RowGroup(path, number, group.num_rows) for path, number, group in groups),
+        groups=tuple(
+            RowGroup(path, number, group.num_rows, group.total_byte_size)
+            for path, number, group in groups
+        ),
         features=_features(pq.read_schema(paths[0])),
         rows=sum(described.num_rows for described in metadata),
         file_bytes=sum(path.stat().st_size for path in paths),
@@ -207,6 +217,8 @@ def _index(paths: tuple[Path, ...], _commit: str) -> Index:
 def _table(group: RowGroup, _commit: str) -> pa.Table:
     import pyarrow.parquet as pq
 
+    if group.memory_bytes > GROUP_LIMIT:
+        raise TooLargeError
     with _damage_as_os_error(), pq.ParquetFile(group.path) as file:
         return file.read_row_group(group.number, use_threads=False)
 
@@ -217,7 +229,7 @@ def _damage_as_os_error() -> Iterator[None]:
 
     try:
         yield
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:
         raise OSError(str(error)) from error
 
 
@@ -236,9 +248,19 @@ def _overlaps(index: Index, start: int, stop: int) -> Iterator[tuple[RowGroup, i
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
     """Return the types that ``datasets`` wrote in the file, or those that Arrow knows."""
-    written = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    known = written.get("info", {}).get("features", {})
+    known = _written_features(schema)
     return {field.name: known.get(field.name) or _feature(field.type) for field in schema}
+
+
+def _written_features(schema: pa.Schema) -> dict[str, Any]:
+    """Return the types that ``datasets`` wrote; none where what is written is something else."""
+    try:
+        written = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        known = written["info"]["features"]
+        json.dumps(known, allow_nan=False).encode()
+        return {name: kind for name, kind in known.items() if isinstance(kind, (dict, list))}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
 
 
 def _feature(kind: pa.DataType) -> dict[str, Any]:
