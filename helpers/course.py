@@ -51,6 +51,7 @@ PIPELINE_TASKS = ("feature-extraction", "sentence-similarity")
 DATASETS = {
     "perguntas": "curso/perguntas-pt",
     "avaliacoes": "curso/avaliacoes-pt",
+    "frases": "curso/frases-avaliadas-pt",
     "imagens": "curso/imagens",
     "falas": "curso/falas",
     "cenas": "curso/cenas",
@@ -183,7 +184,8 @@ class Course:
         """Return what ``load_dataset`` takes for one of the course's own datasets.
 
         Args:
-            name: ``"perguntas"``, ``"avaliacoes"``, ``"imagens"``, ``"falas"`` or ``"cenas"``.
+            name: ``"perguntas"``, ``"avaliacoes"``, ``"frases"``, ``"imagens"``, ``"falas"`` or
+                ``"cenas"``.
 
         Returns:
             Its id on the embedded Hub. The real Hub does not have them: there it is the path of a
@@ -559,7 +561,7 @@ def _be_quiet() -> None:
     """Silence what would otherwise fill a beginner's first output with warnings."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    for name in ("huggingface_hub", "transformers", "datasets", "httpx", "httpx2"):
+    for name in ("bitsandbytes", "huggingface_hub", "transformers", "datasets", "httpx", "httpx2"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*TqdmWarning.*")
     warnings.filterwarnings("ignore", message=".*IProgress not found.*")

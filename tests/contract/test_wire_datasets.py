@@ -65,7 +65,10 @@ def test_datasets_and_huggingface_hub(server, tmp_path):
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("filter=task_categories:text-classification&author=curso", ["curso/avaliacoes-pt"]),
+        (
+            "filter=task_categories:text-classification&author=curso",
+            ["curso/avaliacoes-pt", "curso/frases-avaliadas-pt"],
+        ),
         ("filter=language:pt&filter=task_categories:question-answering", [DATASET]),
         ("filter=license:cc-by-4.0,task_categories:question-answering", [DATASET]),
         ("filter=size_categories:n%3C1K&search=perguntas", [DATASET]),

@@ -1,0 +1,1 @@
+"""The dataset ``curso/frases-avaliadas-pt``: rated sentences, chosen, split and translated."""
