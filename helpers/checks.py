@@ -29,7 +29,7 @@ def main(pytest_arguments: list[str], root: Path = ROOT, *, full: bool = False) 
     steps: dict[str, Callable[[], bool]] = {
         text("cli.check_ruff"): lambda: _python(root, "ruff", "check", "."),
         text("cli.check_format"): lambda: _python(root, "ruff", "format", "--check", "."),
-        text("cli.check_mypy"): lambda: _python(root, "mypy", "helpers"),
+        text("cli.check_mypy"): lambda: _mypy(root),
         text("cli.check_models"): _build_all_models,
         text("cli.check_pytest"): lambda: _pytest(root, pytest_arguments, full),
     }
@@ -98,6 +98,13 @@ def _python(root: Path, *arguments: str, env: dict[str, str] | None = None) -> b
     sys.stdout.flush()
     with child_process([sys.executable, "-m", *arguments], cwd=root, env=env) as process:
         return process.wait() == 0
+
+
+def _mypy(root: Path) -> bool:
+    """Check the package and, one by one, the Spaces' programs: they all have the same name."""
+    spaces = sorted(root.glob("helpers/embedded/spaces/*/app.py"))
+    targets = ["helpers", *(path.relative_to(root).as_posix() for path in spaces)]
+    return all([_python(root, "mypy", target) for target in targets])
 
 
 def _build_all_models() -> bool:
