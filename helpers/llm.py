@@ -258,9 +258,10 @@ def _described(model_id: str, revision: str | None) -> tuple[Any, dict[str, list
 
     with explained(model_id):
         api = HfApi()
+        # First, because a model that is gone would look like one without safetensors.
+        info = api.model_info(model_id, revision=revision, files_metadata=True)
         files = api.get_safetensors_metadata(model_id, revision=revision).files_metadata
         config = AutoConfig.from_pretrained(model_id, revision=revision)
-        info = api.model_info(model_id, revision=revision, files_metadata=True)
     sizes = {one.rfilename: one.size or 0 for one in info.siblings or []}
     missing = [name for name in files if not _is_here(model_id, revision, name)]
     tensors = {name: one.shape for file in files.values() for name, one in file.tensors.items()}
@@ -618,7 +619,9 @@ def explained(model_id: str = "") -> Iterator[None]:
 
 def _sentence(error: BaseException, model_id: str) -> str | None:
     for one in _with_causes(error):
-        found = _memory_sentence(one) or _hub_sentence(one, model_id) or _other_sentence(one)
+        found = (
+            _memory_sentence(one) or _hub_sentence(one, model_id) or _other_sentence(one, model_id)
+        )
         if found is not None:
             return found
     return None
@@ -676,12 +679,12 @@ def _hub_sentence(error: BaseException, model_id: str) -> str | None:
     )
 
 
-def _other_sentence(error: BaseException) -> str | None:
+def _other_sentence(error: BaseException, model_id: str) -> str | None:
     if isinstance(error, ImportError) and QUANTIZER in str(error):
         return text("llm.no_quantizer")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return text("llm.disk_full")
     # transformers raises some of these without their cause.
     if isinstance(error, OSError) and "not a valid model identifier" in str(error):
-        return text("llm.gone", model=text("llm.this_model"))
+        return text("llm.gone", model=model_id or text("llm.this_model"))
     return None
