@@ -120,6 +120,7 @@ def _load_learners(snapshot: Snapshot, load: Callable[[Path], Any]) -> Any:
     warm_imports()
     try:
         with ONE_AT_A_TIME, loading.folder(snapshot) as folder:
+            loading.check_size(folder)
             return load(folder)
     except Exception as error:
         detail = " ".join(str(error).split())[:ERROR_LIMIT].replace(str(cache_folder()), "")

@@ -1,5 +1,7 @@
 """Learners' repositories on the embedded Hub, with the real clients."""
 
+import json
+
 import pytest
 import requests
 import shapes
@@ -189,6 +191,22 @@ def test_a_model_that_cannot_be_loaded_says_why(uploads):
         shapes.check(shapes.ERROR, response.json())
         assert response.json()["error"].startswith("aluna/quebrado could not be loaded: ")
         assert str(uploads.cache) not in response.text
+
+
+@pytest.mark.contract(task="hub-uploads", client="requests", direction="error")
+@pytest.mark.parametrize(
+    "numbers",
+    [{"num_hidden_layers": 10**9}, {"hidden_size": 2**40}, {"hidden_size": 12 * 2**15}],
+)
+def test_a_configuration_that_asks_for_too_much_memory(uploads, numbers):
+    config = {"model_type": "bert", "architectures": ["BertForSequenceClassification"], **numbers}
+    with Learner(uploads) as learner:
+        learner.create("enorme")
+        learner.commit("enorme", {"config.json": json.dumps(config).encode()})
+        learner.commit("enorme", {"model.safetensors": b"\x02" + b"\0" * 7 + b"{}"})
+        response = uploads.post(uploads.model_url("aluna/enorme"), {"inputs": "Olá"})
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("aluna/enorme could not be loaded: ")
 
 
 @pytest.mark.contract(task="hub-uploads", client="requests", direction="error")

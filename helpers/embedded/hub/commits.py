@@ -25,7 +25,7 @@ from helpers.embedded.wire import TEXT_BODY_LIMIT, WireError, read_json, streame
 
 LINE_LIMIT = 4 * LFS_FROM_BYTES
 """Bytes of one line of a commit, which carries one small file in base64."""
-OPERATIONS_LIMIT = 25_000
+OPERATIONS_LIMIT = 20_000
 TITLE_LIMIT = 1000
 MESSAGE_LIMIT = 64 * 1024
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from helpers.embedded.hub.snapshots import Snapshot
 from helpers.environment import cache_folder
@@ -20,6 +21,13 @@ from helpers.environment import cache_folder
 ENDINGS = (".json", ".safetensors", ".txt", ".model", ".spm", ".jinja")
 """Configurations, weights, vocabularies, chat templates."""
 
+PARAMETERS_LIMIT = 250_000_000
+"""A model of more, a gigabyte in float32, is not loaded."""
+
+_COUNT_LIMIT = 512
+"""Layers, heads, experts: what a configuration may ask for of anything that it counts."""
+_NUMBER_LIMIT = 1 << 21
+_AUTO_CLASSES = ("AutoModel", "AutoModelForSeq2SeqLM", "AutoModelForObjectDetection")
 _PREFIX = "loading-"
 _OLD_SECONDS = 60 * 60.0
 
@@ -42,6 +50,58 @@ def folder(snapshot: Snapshot) -> Iterator[Path]:
         yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def check_size(folder: Path) -> None:
+    """Check that a model fits in memory, whatever its configuration makes of its weights.
+
+    The model is made without memory first: a few lines of JSON can ask for a terabyte.
+
+    Raises:
+        ValueError: It is too large, or its configuration is not one that is known here.
+    """
+    import torch
+    from transformers import AutoConfig
+
+    from helpers import architectures
+
+    architectures.register()
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    _check_numbers(config.to_dict())
+    with torch.device("meta"):
+        model = _without_weights(config)
+    count = sum(parameter.numel() for parameter in model.parameters())
+    if count > PARAMETERS_LIMIT:
+        raise ValueError(
+            f"the model has {count / 1e6:.0f} million parameters, and at most "
+            f"{PARAMETERS_LIMIT / 1e6:.0f} million are served here"
+        )
+
+
+def _check_numbers(value: Any, name: str = "") -> None:
+    """Refuse a configuration whose numbers no model has."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_numbers(inner, str(key))
+    elif isinstance(value, list):
+        for inner in value:
+            _check_numbers(inner, name)
+    elif isinstance(value, int) and not name.endswith("_id"):
+        is_count = name.startswith(("num_", "n_")) or name.endswith("layers")
+        if abs(value) > (_COUNT_LIMIT if is_count else _NUMBER_LIMIT):
+            raise ValueError(f"{name} is too large: {value}")
+
+
+def _without_weights(config: Any) -> Any:
+    import transformers
+
+    for name in _AUTO_CLASSES:
+        try:
+            return getattr(transformers, name).from_config(config)
+        except ValueError as error:
+            if "Unrecognized configuration class" not in str(error):
+                raise
+    raise ValueError(f"models of type {config.model_type} are not served here")
 
 
 def _sweep(partial: Path) -> None:

@@ -23,7 +23,7 @@ from helpers.embedded.wire import WireError
 
 MAIN = "main"
 FORMAT = 1  # of the JSON files
-FILES_LIMIT = 20_000
+FILES_LIMIT = 10_000
 """Files of one repository."""
 COMMITS_LIMIT = 2_000
 """Commits of one repository."""
@@ -32,7 +32,7 @@ REPOSITORIES_LIMIT = 200
 
 _LOCK_SECONDS = 30
 _RECORD = "repository.json"
-_COMMITS_KEPT = 256
+_COMMITS_KEPT = 32
 
 
 @dataclass(frozen=True)
