@@ -43,7 +43,8 @@ def pytest_configure(config):
         os.environ["COURSE_CACHE"] = str(caches.temporary())
 
 
-def pytest_unconfigure(config):
+def pytest_sessionfinish(session):
+    # Not pytest_unconfigure: by then pytest-xdist may already be ending this process.
     if os.environ.get("PYTEST_XDIST_WORKER"):
         caches.discard(os.environ["COURSE_CACHE"])
 
