@@ -24,6 +24,8 @@ MEGABYTE = 10**6
 OLD_SECONDS = 60 * 60.0
 """From this age on, what no commit names is no upload under way."""
 
+_ATTEMPTS = 20
+_PAUSE_SECONDS = 0.02
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -199,7 +201,7 @@ class Incoming:
                 self._blobs.renew(found.sha256)
             else:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(self._path, target)
+                replace_file(self._path, target)
         return found
 
 
@@ -241,6 +243,16 @@ def disk_errors() -> Iterator[None]:
             sentence = "The embedded Hub may not write in its folder: check its permissions."
             raise refused(507, sentence) from error
         raise
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Move a file or a folder in one step; Windows is asked again while somebody reads it."""
+    for _ in range(_ATTEMPTS if os.name == "nt" else 0):
+        with suppress(PermissionError):
+            os.replace(source, target)
+            return
+        time.sleep(_PAUSE_SECONDS)
+    os.replace(source, target)
 
 
 def _listed(folder: Path) -> list[Path]:

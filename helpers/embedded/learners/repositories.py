@@ -12,12 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from helpers.embedded.hub.errors import not_found, refused
 from helpers.embedded.learners import names
-from helpers.embedded.learners.blobs import Blobs, Limits, disk_errors
+from helpers.embedded.learners.blobs import Blobs, Limits, disk_errors, replace_file
 from helpers.embedded.store import FileInfo
 from helpers.embedded.wire import WireError
 
@@ -119,13 +120,13 @@ class Learners:
 
     def repositories(self, kind: str) -> list[LearnersRepository]:
         """Return all repositories of a kind, those changed last first."""
-        found = [
-            repository
-            for folder in _folders(self._folder)
-            if (namespace := self.namespace(folder.name))
-            for repository in namespace.repositories(kind)
-        ]
-        return sorted(found, key=lambda one: one.commit(MAIN).date, reverse=True)
+        dated = []
+        for folder in _folders(self._folder):
+            namespace = self.namespace(folder.name)
+            for repository in namespace.repositories(kind) if namespace else ():
+                with suppress(WireError):  # deleted meanwhile, or damaged
+                    dated.append((repository.commit(MAIN).date, repository))
+        return [one for _, one in sorted(dated, key=itemgetter(0), reverse=True)]
 
 
 class Namespace:
@@ -410,7 +411,7 @@ class LearnersRepository:
         """Take the repository away: its name first, in one step."""
         away = self._folder.parent / "incoming" / secrets.token_hex(16)
         away.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(self._folder, away)
+        replace_file(self._folder, away)
         shutil.rmtree(away, ignore_errors=True)
 
     def _changed(
@@ -508,7 +509,7 @@ def _write_json(path: Path, data: dict[str, Any]) -> None:
             json.dump(data, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(draft, path)
+        replace_file(draft, path)
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
