@@ -54,9 +54,9 @@ _HOMES = {
 
 # Rooms that notebooks use by name: ``helpers.measure.latency(...)``.
 _ROOMS = {
-    *("api", "audio", "batching", "datafiles", "decision", "diagram", "display", "evaluation"),
-    *("llm", "measure", "models", "pictures", "processes", "spaces", "tokens"),
-    *("training", "widgets"),
+    *("api", "audio", "batching", "datafiles", "decision", "decoding", "diagram", "display"),
+    *("documents", "evaluation", "llm", "measure", "models", "pictures", "processes", "spaces"),
+    *("tokens", "training", "widgets"),
 }
 
 __all__ = [

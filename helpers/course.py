@@ -213,10 +213,11 @@ class Course:
         Raises:
             CourseError: if the course has no such Space, or it does not start.
         """
-        from helpers import spaces
+        from helpers import documents, spaces
 
         model = self.api_url(QUESTION_ANSWERING)
-        return spaces.run(space_id, model, "".join(self.token or ""))
+        own = documents.variables(self) if space_id == documents.SPACE else {}
+        return spaces.run(space_id, model, "".join(self.token or ""), **own)
 
     def session(self, **options: Any) -> InferenceSession:
         """Return a client for the API, with this course's address and token.

@@ -23,7 +23,7 @@ STOP_SECONDS = 5
 
 
 @cache
-def run(space_id: str, model: str, token: str) -> str:
+def run(space_id: str, model: str, token: str, **variables: str) -> str:
     """Start an embedded Space's app, once, and return its address.
 
     The app is a process of its own that ends with this one.
@@ -32,6 +32,7 @@ def run(space_id: str, model: str, token: str) -> str:
         space_id: such as ``curso/pergunte-ao-texto``.
         model: what the app finds in ``MODEL``: an id, or the full address of a model.
         token: what the app finds in ``HF_TOKEN``.
+        **variables: other environment variables that the app reads.
 
     Returns:
         An address that ``gradio_client.Client`` takes.
@@ -46,7 +47,7 @@ def run(space_id: str, model: str, token: str) -> str:
         process = subprocess.Popen(
             [sys.executable, "app.py"],
             cwd=folder,
-            env=_environment(port, model, token),
+            env=_environment(port, model, token) | variables,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

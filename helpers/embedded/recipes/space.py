@@ -1,7 +1,7 @@
 """Copy the files of a Space that the course wrote.
 
-A Space is its sources: a program, what it needs installed, and a card whose header names the SDK.
-The embedded Hub serves them and runs none of them.
+A Space is its sources: a program, what it needs installed, a card whose header names the SDK, and
+what the program reads. The embedded Hub serves them and runs none of them.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 
 FILES = ("app.py", "requirements.txt", "README.md")
+LEFT_BY_RUNS = ("__pycache__", "*.pyc", ".gradio")
 
 
 def build(source: Path, target: Path) -> None:
@@ -22,7 +23,12 @@ def build(source: Path, target: Path) -> None:
         target: Existing empty folder.
 
     Raises:
-        FileNotFoundError: The Space lacks one of its files.
+        FileNotFoundError: The Space lacks one of the files that every Space has.
     """
-    for name in FILES:
-        shutil.copyfile(source / name, target / name)
+    missing = [name for name in FILES if not (source / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"{source.name} lacks {', '.join(missing)}")
+    ignore = shutil.ignore_patterns(*LEFT_BY_RUNS)
+    shutil.copytree(
+        source, target, ignore=ignore, copy_function=shutil.copyfile, dirs_exist_ok=True
+    )
