@@ -8,6 +8,7 @@ from client_runs import run_client
 from helpers.embedded import store
 
 SPACE = "curso/pergunte-ao-texto"
+ASSISTANT = "curso/assistente-de-documentos"
 
 
 @pytest.mark.contract(
@@ -16,9 +17,10 @@ SPACE = "curso/pergunte-ao-texto"
 def test_huggingface_hub(server, tmp_path):
     seen = run_client(server, tmp_path, "spaces_by_id.py")
     manifest = store.manifest(SPACE)
-    assert seen["listed"] == seen["by_model"] == seen["by_dataset"] == [SPACE]
-    assert seen["linked"] == seen["gradio"] == seen["spaces_of_the_model"] == [SPACE]
-    assert seen["by_other_model"] == seen["streamlit"] == []
+    for found in ("listed", "by_model", "by_dataset", "linked", "gradio", "spaces_of_the_model"):
+        assert sorted(seen[found]) == [ASSISTANT, SPACE], found
+    assert seen["by_other_model"] == [ASSISTANT]
+    assert seen["streamlit"] == []
     assert seen["sha"] == manifest.commit
     assert seen["sdk"] == "gradio" and seen["sdk_version"]
     assert seen["models"] == ["curso/qa-pt"]

@@ -505,10 +505,10 @@ def ask(library: Library, question: str, judged_by: Judge | None = None) -> Answ
 
 TITLE = "Assistente de documentos"
 EXAMPLES = [
-    "Até que peso são aceitos cães na pousada?",
-    "O que significa a luz verde da cafeteira piscar três vezes?",
-    "Em que dia passa o caminhão da coleta seletiva?",
-    "Quanto custa a bicicleta elétrica?",
+    "Quantos quartos tem a Pousada Vento Leste?",
+    "Onde é servido o café da manhã da pousada?",
+    "Qual é o pacote mínimo no Carnaval?",
+    "Quanto custa a bicicleta Araçá E20?",
 ]
 CSS = """
 .gradio-container {max-width: 1100px !important; margin: auto;}
