@@ -8,6 +8,7 @@ fits in the model's context, a text that survives an interruption, and errors to
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import gc
 import importlib.util
@@ -376,6 +377,7 @@ def load_measured(load: Callable[[], Any], device: str) -> tuple[Any, int]:
         model = _touched(load())
         taken = _held(device) - before
     del first
+    free_memory()
     return model, taken
 
 
@@ -575,6 +577,10 @@ def free_memory() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        # glibc keeps what was freed in small pieces; other C libraries have no such function.
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def explain(error: BaseException, model_id: str = "") -> str:
