@@ -82,14 +82,18 @@ def main() -> None:
     parser.add_argument(
         "--sample", type=int, default=125, help="texts of the thousand that the slow ways read"
     )
+    parser.add_argument(
+        "--only", choices=("batches", "processes"), help="measure one of the two halves"
+    )
     options = parser.parse_args()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     folder = store.ensure(MODEL)
-    rows = [
-        *classification_rows(folder, sentences(), options.rounds, options.sample),
-        *process_rows(folder, sentences(), options.rounds),
-    ]
+    rows = []
+    if options.only != "processes":
+        rows += classification_rows(folder, sentences(), options.rounds, options.sample)
+    if options.only != "batches":
+        rows += process_rows(folder, sentences(), options.rounds)
     print_table(rows)
 
 
