@@ -34,9 +34,9 @@ UPLOAD = """
 import sys, time
 from huggingface_hub import HfApi
 api = HfApi()
-api.create_repo(sys.argv[2], exist_ok=True)
+repo_id = api.create_repo(sys.argv[2], exist_ok=True).repo_id
 start = time.perf_counter()
-api.upload_folder(folder_path=sys.argv[1], repo_id=sys.argv[2])
+api.upload_folder(folder_path=sys.argv[1], repo_id=repo_id)
 print(time.perf_counter() - start)
 """
 
@@ -105,9 +105,11 @@ def upload(url: str, folder: Path, name: str) -> float:
         [sys.executable, "-c", UPLOAD, str(folder), name],
         env=environment,
         capture_output=True,
-        check=True,
+        text=True,
     )
-    return float(ran.stdout)
+    if ran.returncode:
+        raise SystemExit(ran.stderr)
+    return float(ran.stdout.splitlines()[-1])
 
 
 def floor(source: Path, target: Path) -> float:
