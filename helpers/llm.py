@@ -657,14 +657,14 @@ def _memory_sentence(error: BaseException) -> str | None:
 
 
 def _asked(message: str) -> str:
-    """Read off an error how much memory was asked for, in parentheses; nothing if it is silent."""
+    """Read off an error how much memory was asked for, in parentheses after a space, or nothing."""
     if found := _ASKED_BYTES.search(message):
         size = float(found[1])
     elif found := _ASKED_UNITS.search(message):
         size = float(found[1]) * _UNITS[found[2]]
     else:
         return ""
-    return text("llm.asked", size=number(size / 1e9, 2))
+    return " " + text("llm.asked", size=number(size / 1e9, 2))
 
 
 def _hub_sentence(error: BaseException, model_id: str) -> str | None:
