@@ -69,6 +69,19 @@ def test_the_interval_holds_the_true_figure_about_95_times_in_100():
     assert held >= 88
 
 
+def test_two_classifiers_are_told_apart_on_the_same_sentences():
+    rng = random.Random(5)
+    expected = [rng.randrange(3) for _ in range(300)]
+    good = [label if rng.random() < 0.8 else rng.randrange(3) for label in expected]
+    # The worse one makes the same mistakes, and a few more.
+    worse = [(label + 1) % 3 if rng.random() < 0.05 else label for label in good]
+    low, high = evaluation.difference(expected, good, worse, range(3), samples=400)
+    assert 0 < low < high < 0.15
+    assert evaluation.difference(expected, good, good, range(3), samples=50) == (0, 0)
+    own = [evaluation.interval(expected, each, range(3), samples=400) for each in (good, worse)]
+    assert own[0][0] < own[1][1], "their own intervals overlap"
+
+
 @pytest.mark.parametrize(
     ("expected", "answers", "fragment"),
     [
