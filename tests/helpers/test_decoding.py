@@ -88,6 +88,7 @@ def test_streamer_and_stopping_criteria(uncompiled):
     ids = uncompiled.generate(
         torch.tensor(PROMPT),
         torch.ones(1, 5),
+        max_new_tokens=9,
         streamer=streamer,
         stopping_criteria=[lambda ids, _: torch.tensor([ids.shape[1] >= 8])],
     )
