@@ -290,8 +290,8 @@ def _fixed_cache(model: Any, max_length: int) -> Any:
 def _use_large_pages(model: Any) -> None:
     """Move the weights, one after another, to memory in pages of 2 MiB, where Linux offers them.
 
-    In pages of 4 KiB, as those of a file, a processor spends a fifth of the time looking up where
-    each one is. Elsewhere than on Linux the weights stay where they are.
+    Where this was measured, a step of SmolLM2 took a fifth less time than with pages of 4 KiB, as
+    those of a file. Elsewhere than on Linux the weights stay where they are.
     """
     import torch
 
