@@ -146,10 +146,10 @@ def test_passages_are_whole_sentences_that_overlap_and_lose_nothing(assistant):
             assert all(len(passage) <= 2 * assistant.PASSAGE_SIZE for passage in passages)
             for before, after in zip(passages, passages[1:], strict=False):
                 assert after.startswith(assistant.sentences(before)[-1].strip())
-            said = {sentence.strip() for passage in passages for sentence in passage.split("\n")}
-            assert all(any(line in one for one in [*said, *passages]) for line in page.split("\n"))
+            for sentence in assistant.sentences(page):
+                assert any(sentence.strip() in passage for passage in passages)
     assert assistant.split("") == []
-    assert all(len(part) <= 450 for part in assistant.split("palavra " * 500))
+    assert all(len(part) <= 900 for part in assistant.split("palavra " * 500))
 
 
 def test_batches_hold_each_text_once_and_similar_lengths(assistant):

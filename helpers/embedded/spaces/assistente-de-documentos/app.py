@@ -528,12 +528,34 @@ CSS = """
 .lidos th, .lidos td {text-align: left; vertical-align: top; padding: .45rem .6rem;
   border-bottom: 1px solid var(--border-color-primary);}
 """
-# Diz ao leitor de tela em que língua está a página e que a resposta muda.
+# Diz ao leitor de tela em que língua está a página e que a resposta muda; e recusa, antes do envio,
+# o arquivo grande demais (o servidor também recusa, mas com uma frase em inglês).
 SCRIPT = """() => {
   document.documentElement.lang = 'pt-BR';
   for (const id of ['resposta', 'aviso', 'abertos'])
     document.getElementById(id)?.setAttribute('aria-live', 'polite');
-}"""
+  const limit = LIMIT;
+  const check = (event) => {
+    if (!event.target.closest?.('#arquivos')) return;
+    document.getElementById('grande')?.remove();
+    const files = [...((event.dataTransfer ?? event.target).files ?? [])];
+    const large = files.filter((file) => file.size > limit * 2 ** 20);
+    if (!large.length) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (event.type === 'change') event.target.value = '';
+    const warning = document.createElement('div');
+    warning.id = 'grande';
+    warning.className = 'cartao aviso';
+    warning.setAttribute('role', 'alert');
+    const megabytes = (file) => Math.round(file.size / 2 ** 20);
+    warning.textContent = large.map((file) =>
+      `O arquivo ${file.name} tem ${megabytes(file)} MB, e o limite é ${limit} MB. ` +
+      'Envie só as páginas que interessam.').join(' ');
+    document.getElementById('arquivos').after(warning);
+  };
+  for (const kind of ['change', 'drop']) document.addEventListener(kind, check, true);
+}""".replace("LIMIT", str(MAX_FILE_MB))
 
 
 def written(value: float) -> str:
@@ -672,7 +694,7 @@ def build_page() -> gr.Blocks:
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300):
                 files = gr.File(
-                    label=f"Seus documentos: PDF ou texto, até {MAX_FILE_MB} MB cada um",
+                    label=f"PDF ou texto, até {MAX_FILE_MB} MB",
                     file_count="multiple",
                     height=170,
                     elem_id="arquivos",
@@ -712,7 +734,13 @@ def build_page() -> gr.Blocks:
 def start(**options: Any) -> gr.Blocks:
     """Abre a página; as opções são as do `launch` do Gradio."""
     page = build_page()
-    theme = gr.themes.Soft(primary_hue="emerald", font=["system-ui", "sans-serif"])
+    theme = gr.themes.Soft(primary_hue="emerald", font=["system-ui", "sans-serif"]).set(
+        # Letras que se leem: o verde claro do tema tem pouco contraste.
+        block_label_text_color="*primary_900",
+        block_title_text_color="*primary_900",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+    )
     limit = f"{MAX_FILE_MB}mb"
     page.launch(theme=theme, css=CSS, js=SCRIPT, max_file_size=limit, **options)
     return page
