@@ -59,7 +59,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     logging.set_verbosity_error()
     disable_progress_bars()
-    precision = {} if arguments.float32 else training.precision("cpu")
+    precision = {"use_cpu": True} if arguments.float32 else training.precision("cpu")
     print(f"precision: {precision or 'float32'}, threads: {arguments.threads}")
     data = read()
     truth = list(data.rated["test"]["label"])
@@ -181,7 +181,6 @@ def train(
             save_total_limit=1,
             report_to="none",
             disable_tqdm=True,
-            use_cpu=True,
             seed=seed,
             **precision,
         )

@@ -566,6 +566,8 @@ def _be_quiet() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*TqdmWarning.*")
     warnings.filterwarnings("ignore", message=".*IProgress not found.*")
+    # What peft asks of a model by the name that transformers 5.23 is about to change.
+    warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
     hub_bars: Any = sys.modules.get("huggingface_hub.utils")
     if hub_bars is not None:
         hub_bars.disable_progress_bars()

@@ -131,14 +131,17 @@ def precision(device: str) -> dict[str, bool]:
         device: ``"cuda"``, ``"mps"`` or ``"cpu"``.
 
     Returns:
-        ``{"bf16": True}`` on a GPU that computes in bfloat16 and on a processor with AMX, which
-        does so several times faster; empty elsewhere, where it would be slower than float32.
+        ``bf16`` on a GPU that computes in bfloat16 and on a processor with AMX, which does so
+        several times faster; elsewhere it would be slower than float32. Without a GPU also
+        ``use_cpu``: ``bf16`` is refused on a CPU that was not asked for.
     """
     if device == "cuda":
         import torch
 
         return {"bf16": True} if torch.cuda.is_bf16_supported(including_emulation=False) else {}
-    return {"bf16": True} if device == "cpu" and _has_amx() else {}
+    if device == "cpu":
+        return {"use_cpu": True, "bf16": True} if _has_amx() else {"use_cpu": True}
+    return {}
 
 
 def _has_amx() -> bool:

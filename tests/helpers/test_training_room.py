@@ -282,3 +282,13 @@ def test_texts_that_are_missing_are_said(tokenizer, texts, fragment):
 def test_an_empty_curve_is_said():
     with pytest.raises(CourseError, match="nenhuma perda"):
         training.curve([], [])
+
+
+def test_the_precision_is_one_that_the_trainer_takes(tmp_path):
+    from transformers import TrainingArguments
+
+    chosen = training.precision("cpu")
+    arguments = TrainingArguments(output_dir=str(tmp_path), **chosen)
+    assert arguments.device.type == "cpu" and not arguments.fp16
+    assert arguments.bf16 == chosen.get("bf16", False)
+    assert training.precision("mps") == {}
