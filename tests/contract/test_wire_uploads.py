@@ -6,11 +6,14 @@ import pytest
 import requests
 import shapes
 from client_runs import run_client
+from huggingface_hub import HfApi
 from uploads_by_hand import Learner
 from wire_server import running_server
 
 from helpers.embedded.hub import cards
 from helpers.embedded.viewer import PREFIX
+from helpers.errors import CourseError
+from helpers.training import publishing
 from tests.caches import share_all
 
 WRITING = ("hub-uploads", "hub-models", "hub-files")
@@ -250,3 +253,30 @@ def test_each_learner_of_a_class_writes_under_an_address(tmp_path):
         refused = bia.send_commit("aberto", {"a.txt": b"da Bia"}, owner=ana.name)
         assert refused.status_code == 403
         assert f'Your own repositories are under "{bia.name}/"' in refused.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("token", "repo_id", "sentence"),
+    [
+        ("hf_invalido", "aluna/novo", "erro 401"),
+        (None, "curso/novo", "não pode escrever em curso/novo"),
+    ],
+)
+def test_a_refused_push_is_a_sentence(uploads, token, repo_id, sentence):
+    api = HfApi(endpoint=uploads.url, token=token or uploads.token)
+    with pytest.raises(CourseError, match=sentence) as told, publishing(repo_id):
+        api.create_repo(repo_id)
+    assert uploads.token not in str(told.value)
+
+
+def test_pushing_without_any_token_is_a_sentence(uploads, monkeypatch, tmp_path):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
+    api = HfApi(endpoint=uploads.url)
+    with pytest.raises(CourseError, match="Crie um token"), publishing("aluna/novo"):
+        api.create_repo("aluna/novo")
+
+
+def test_what_is_no_refusal_passes_as_it_is():
+    with pytest.raises(ZeroDivisionError), publishing("aluna/novo"):
+        _ = 1 / 0
