@@ -176,7 +176,7 @@ except helpers.CourseError as error:
     assert report["viewer"] == "https://datasets-server.huggingface.co"
     assert report["dataset"] == "/built/curso/perguntas-pt"
     assert "não estão no Hub" in " ".join(report["notes"])
-    assert "perguntas, avaliacoes, imagens, falas, cenas" in report["unknown"]
+    assert "perguntas, avaliacoes, frases, imagens, falas, cenas" in report["unknown"]
 
 
 CLASS_SERVER = """
