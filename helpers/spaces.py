@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from helpers.embedded import store
 from helpers.environment import cache_folder
 from helpers.errors import CourseError
 from helpers.messages import text
+from helpers.processes import free_port
 
 HOST = "127.0.0.1"
 START_SECONDS = 60
@@ -41,7 +41,7 @@ def run(space_id: str, model: str, token: str, **variables: str) -> str:
         CourseError: if there is no such Space, or its app does not start.
     """
     folder = store.ensure(space_id)
-    port = _free_port()
+    port = free_port()
     log = cache_folder() / "space.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -88,9 +88,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

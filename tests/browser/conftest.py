@@ -8,7 +8,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.processes import free_port
 from tests.browser.lab_page import LabPage
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +65,7 @@ def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     for path in NOTEBOOKS.glob("*.ipynb"):
         shutil.copy(path, folder)
-    port, token = _free_port(), secrets.token_hex(16)
+    port, token = free_port(), secrets.token_hex(16)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={folder}"]
     command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--LabApp.news_url=None"]
     command.append("--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate")
@@ -114,12 +114,6 @@ def _write_settings(folder: Path) -> None:
         path = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values), encoding="utf-8")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _wait_until_it_answers(url: str, process: subprocess.Popen, log: Path) -> None:

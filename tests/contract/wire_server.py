@@ -1,7 +1,6 @@
 """A server of our own for these tests: another port, another secret, the models already built."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import pytest
 import requests
 
 from helpers.embedded import auth
+from helpers.processes import free_port
 
 QUESTION = "Qual é o meu nome?"
 CONTEXT = "Meu nome é Marcundes e estou gravando uma aula sobre Hugging Face."
@@ -44,12 +44,6 @@ class WireServer:
         if parameters:
             body["parameters"] = parameters
         return self.post(self.model_url(), body, headers)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager

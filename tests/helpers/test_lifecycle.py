@@ -15,6 +15,7 @@ import requests
 
 from helpers.embedded import lifecycle
 from helpers.errors import CourseError
+from helpers.processes import free_port
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="kills with SIGKILL")
 
@@ -23,7 +24,7 @@ posix_only = pytest.mark.skipif(sys.platform == "win32", reason="kills with SIGK
 def own_cache(tmp_path, monkeypatch):
     """A user of our own, whose servers are all gone at the end."""
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
-    monkeypatch.setattr(lifecycle, "DEFAULT_PORT", _free_port())
+    monkeypatch.setattr(lifecycle, "DEFAULT_PORT", free_port())
     yield tmp_path
     lifecycle.stop_server()
     for process in psutil.process_iter():
@@ -33,12 +34,6 @@ def own_cache(tmp_path, monkeypatch):
             continue
         if is_ours and process.pid != os.getpid():
             process.kill()
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _wait(condition, seconds=15):
