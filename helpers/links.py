@@ -7,7 +7,9 @@ Until the repository has an owner, the same places say so and link nowhere.
 
 from __future__ import annotations
 
+import json
 import re
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,7 +29,24 @@ TABLE = "colab_links.md"
 
 # What GitHub takes: an owner of letters, digits and single hyphens; a name with dots too.
 _REPOSITORY = re.compile(r"[A-Za-z\d](?:[A-Za-z\d]|-(?=[A-Za-z\d])){0,38}/[\w.-]{1,100}")
-_INSTALL = re.compile(r"git\+https://github\.com/[\w.-]+/[\w.-]+")
+# The first code cell of every notebook. `-qqq`: of a failure, the sentence is all that is shown.
+# `--no-input`: git would ask, unseen, for an account at an address that does not exist.
+_SETUP = """\
+try:
+    import helpers
+except ModuleNotFoundError:  # no Colab, ou quando este arquivo está sozinho
+    %pip install -qqq --no-input git+{url}
+    try:
+        import helpers
+    except ModuleNotFoundError:
+        from IPython.core.error import UsageError
+
+        raise UsageError(
+{sentence}
+        ) from None
+course = helpers.setup()"""
+_SETUP_START = "try:\n    import helpers\nexcept ModuleNotFoundError:"
+_LINE = 100
 _PYPROJECT = re.compile(r'^Repository = ".*"$', flags=re.MULTILINE)
 _CITATION = re.compile(r"^repository-code: .*\n", flags=re.MULTILINE)
 _README_BLOCK = re.compile(r"(<!-- links: .*? -->\n).*?(<!-- /links -->)", flags=re.DOTALL)
@@ -174,6 +193,19 @@ def heading(path: Path, root: Path = ROOT) -> Heading:
     return Heading(path.relative_to(root).as_posix(), path.name[:2], **values)
 
 
+def setup_cell(repository: Repository) -> str:
+    """Return the cell that every notebook starts with.
+
+    Args:
+        repository: where the course is installed from, where it is not installed yet.
+    """
+    sentence = text("links.not_installed" if repository.is_set else "links.no_address")
+    indent = " " * 12
+    *pieces, last = textwrap.wrap(sentence, _LINE - len(f'{indent}" "'), break_long_words=False)
+    quoted = (json.dumps(piece, ensure_ascii=False) for piece in [*(f"{p} " for p in pieces), last])
+    return _SETUP.format(url=repository.url, sentence="\n".join(indent + line for line in quoted))
+
+
 def _parse(name: str) -> Repository:
     if not _REPOSITORY.fullmatch(name) or name.endswith(".git"):
         raise CourseError(text("links.bad_name", name=name))
@@ -185,8 +217,8 @@ def _notebook(path: Path, repository: Repository, root: Path) -> str:
 
     notebook = _read(path)
     for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.source = _INSTALL.sub(f"git+{repository.url}", cell.source)
+        if cell.cell_type == "code" and cell.source.startswith(_SETUP_START):
+            cell.source = setup_cell(repository)
     first = notebook.cells[0]
     first.source = _with_badge(first.source, path.relative_to(root).as_posix(), repository)
     return str(nbformat.writes(notebook)).rstrip("\n") + "\n"

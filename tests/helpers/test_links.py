@@ -83,10 +83,29 @@ def test_each_badge_opens_its_own_notebook(published):
         assert unquote(opened) == f"{OWNED}/blob/main/notebooks/pt/{path.name}"
 
 
+def setup_cells(house):
+    for path in notebooks(house):
+        cells = nbformat.read(path, as_version=4).cells
+        yield next(cell.source for cell in cells if cell.cell_type == "code")
+
+
 def test_each_setup_cell_installs_from_it(published):
-    for path in notebooks(published):
-        code = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
-        assert f"%pip install -q git+https://github.com/{OWNED}\n" in code[0], path.name
+    (cell,) = set(setup_cells(published))
+    (install,) = re.findall(r"^ +%pip install (.+)$", cell, flags=re.MULTILINE)
+    assert install.split()[-1] == f"git+https://github.com/{OWNED}"
+    assert "Confira a internet e o endereço" in cell
+
+
+def test_without_an_owner_the_setup_cell_leads_to_the_folder(house):
+    links.main(links.PLACEHOLDER, root=house)
+    (cell,) = set(setup_cells(house))
+    assert "python -m helpers lab" in cell and "Confira a internet" not in cell
+
+
+def test_the_setup_cell_keeps_to_the_width_of_a_page():
+    for name in (links.PLACEHOLDER, OWNED):
+        cell = links.setup_cell(links.Repository(name))
+        assert max(map(len, cell.splitlines())) <= 100
 
 
 def test_the_table_has_a_row_a_notebook_and_three_ways_to_open_it(published):

@@ -28,7 +28,7 @@ Você vai ver uma regra passar e uma regra falhar.
 2. vê-la falhar."""
 SETUP = """try:
     import helpers
-except ModuleNotFoundError:  # Colab, or this file opened on its own
+except ModuleNotFoundError:
     %pip install -q git+https://github.com/OWNER/REPO
     import helpers
 course = helpers.setup()"""
