@@ -311,20 +311,64 @@ def _use_large_pages(model: Any) -> None:
 
 
 def _streaming_inductor(graph: torch.fx.GraphModule, inputs: list[Any]) -> Any:
-    """PyTorch's compiler, told to multiply a matrix by a single vector as a plain sum.
+    """PyTorch's compiler, told to work out one token as plain sums.
 
-    In 16 bits the library's product is made for many rows at once, and reads the weights of one at
-    a fraction of the memory's speed. As a sum, the compiler writes a loop that reads them in order.
+    The library's product of matrices in 16 bits, and its attention, are made for many rows at once:
+    with a single one they read at a fraction of the memory's speed. As sums, the compiler writes
+    loops that read weights and cache in order, and joins them with what comes before and after.
     """
     import torch
     from torch._dynamo import lookup_backend
 
-    for node in graph.graph.find_nodes(op="call_function", target=torch.nn.functional.linear):
+    functional = torch.nn.functional
+    for node in graph.graph.find_nodes(op="call_function", target=functional.linear):
         x, weight = node.args[0], node.args[1]
         if _is_single_row(x) and _is_stored_in_16_bits(weight):
             node.target = _row_by_row
+    attention = functional.scaled_dot_product_attention
+    for node in graph.graph.find_nodes(op="call_function", target=attention):
+        if _is_plain_attention_of_one(node):
+            node.target = _attend_with_one
     graph.recompile()
     return lookup_backend("inductor")(graph, inputs)
+
+
+def _is_plain_attention_of_one(node: torch.fx.Node) -> bool:
+    """Whether one token looks at the cache, by a mask of what is visible."""
+    import torch
+
+    mask = node.kwargs.get("attn_mask")
+    if len(node.args) != 3 or not isinstance(mask, torch.fx.Node):
+        return False
+    query, key = (value.meta["example_value"] for value in node.args[:2])
+    options = {"attn_mask", "dropout_p", "scale", "is_causal"}
+    return (
+        query.shape[:2] == key.shape[:2]  # one text, and keys already repeated for each head
+        and query.shape[0] == query.shape[2] == 1
+        and mask.meta["example_value"].dtype == torch.bool
+        and set(node.kwargs) <= options
+        and not node.kwargs.get("dropout_p")
+        and not node.kwargs.get("is_causal")
+    )
+
+
+def _attend_with_one(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attn_mask: torch.Tensor,
+    dropout_p: float = 0.0,
+    scale: float | None = None,
+    is_causal: bool = False,
+) -> torch.Tensor:
+    # Shapes: query (1, heads, 1, width); key and value (1, heads, length, width).
+    import torch
+
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    scores = (query.float() * key.float()).sum(-1) * scale
+    scores = scores.masked_fill(~attn_mask.view(1, 1, -1), float("-inf"))
+    shares = torch.softmax(scores, -1)
+    return (shares.unsqueeze(-1) * value.float()).sum(-2, keepdim=True).to(query.dtype)
 
 
 def _is_single_row(x: torch.fx.Node) -> bool:

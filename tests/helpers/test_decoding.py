@@ -28,10 +28,24 @@ def greedy(model, count):
 
 
 @pytest.fixture(scope="module")
-def compiled():
+def attentions():
+    """The shapes of the keys of each attention that the compiler was given as sums."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def compiled(attentions):
     if not shutil.which("g++") and not shutil.which("c++") and not shutil.which("cl"):
         pytest.skip("needs a C++ compiler")
-    return decoding.compile_for_decoding(tiny_model(tie_word_embeddings=True), max_length=48)
+    as_sums = decoding._attend_with_one
+
+    def noted(query, key, value, **options):
+        attentions.append(tuple(key.shape))
+        return as_sums(query, key, value, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "_attend_with_one", noted)
+        return decoding.compile_for_decoding(tiny_model(tie_word_embeddings=True), max_length=48)
 
 
 @pytest.fixture
@@ -147,6 +161,18 @@ def test_a_row_times_a_matrix_as_a_sum():
     expected = torch.nn.functional.linear(x.double(), weight.double(), bias.double())
     assert torch.allclose(decoding._row_by_row(x, weight, bias).double(), expected, atol=0.05)
     assert decoding._row_by_row(x, weight).shape == (1, 1, 24)
+
+
+def test_attention_of_one_token_as_sums(compiled, attentions):
+    assert compiled.note == ""
+    assert set(attentions) == {(1, 4, 48, 8)} and len(attentions) >= 2  # each layer, at least once
+    query, key, value = (torch.randn(1, 4, length, 8) for length in (1, 48, 48))
+    visible = torch.arange(48)[None, None, None] < 20
+    attend = torch.nn.functional.scaled_dot_product_attention
+    for scale in (None, 0.3):
+        expected = attend(query, key, value, attn_mask=visible, scale=scale)
+        found = decoding._attend_with_one(query, key, value, visible, scale=scale)
+        torch.testing.assert_close(found, expected)
 
 
 def test_weights_in_8_bits_are_close_and_a_quarter_of_the_bytes():
