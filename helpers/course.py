@@ -23,6 +23,7 @@ from helpers.environment import (
     inspect,
     server_address,
     server_answers,
+    share_processors,
 )
 from helpers.errors import CourseError
 from helpers.messages import text
@@ -69,10 +70,6 @@ QUIET = {
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
-
-# The notebook and the embedded server share a few processors: a thread of PyTorch that waits must
-# give its processor back, or each slows the other down several times. Read when torch is imported.
-SHARED_PROCESSORS = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 _current: Course | None = None
 _real: dict[str, str | None] = {}
@@ -347,7 +344,7 @@ def setup(
     global _current
     _install_error_handler()
     _be_quiet()
-    _share_processors()
+    share_processors()
     architectures.register()
     course = _choose(_mode(mode), token, server)
     _point_libraries_at(course)
@@ -361,7 +358,7 @@ def current() -> Course:
     global _current
     if _current is None:
         _be_quiet()
-        _share_processors()
+        share_processors()
         architectures.register()
         _current = _choose(_mode(None), None, None)
         _point_libraries_at(_current)
@@ -575,12 +572,6 @@ def _be_quiet() -> None:
     if transformers_logging is not None:
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
-
-
-def _share_processors() -> None:
-    """Keep the notebook and the embedded server from slowing each other down."""
-    for name, value in SHARED_PROCESSORS.items():
-        os.environ.setdefault(name, value)
 
 
 def _set(name: str, value: str | None) -> None:

@@ -23,7 +23,21 @@ from helpers.messages import text
 
 HUB_URL = "https://huggingface.co"
 VIEWER_URL = "https://datasets-server.huggingface.co"
+# How long a thread of PyTorch that waits holds its processor: long enough for the next operation of
+# the same model, short enough for the notebook and the embedded server to share a few processors.
+# In turns of a loop (libgomp, in PyTorch's own wheels) and in milliseconds (Intel's and LLVM's).
+THREADS_WAIT = {"GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"}
 MAIN_LIBRARIES = ("torch", "transformers", "huggingface_hub", "datasets", "requests")
+
+
+def share_processors() -> None:
+    """Keep programs that compute side by side on a few processors from slowing each other down.
+
+    Read when PyTorch is imported: to be called before. Who has set ``OMP_WAIT_POLICY`` is obeyed.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        for name, value in THREADS_WAIT.items():
+            os.environ.setdefault(name, value)
 
 
 class Device(NamedTuple):

@@ -44,7 +44,7 @@ from helpers.embedded.options import add_server_arguments
 from helpers.embedded.source import version
 from helpers.embedded.wire import STREAMED, WireError, wire_error
 from helpers.embedded.workers import Builder, warm_imports
-from helpers.environment import cache_folder
+from helpers.environment import cache_folder, share_processors
 from helpers.errors import CourseError
 from helpers.messages import text
 
@@ -526,7 +526,7 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ.setdefault("OMP_NUM_THREADS", "2")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads leave the cores to notebooks
+    share_processors()
     _log(settings)
     app = create_app(settings)
     config = uvicorn.Config(

@@ -30,7 +30,7 @@ def program(code, **variables):
         env={
             **os.environ,
             "COURSE_MODE": "embedded",
-            "OMP_WAIT_POLICY": "PASSIVE",  # as helpers.setup() does
+            **environment.THREADS_WAIT,  # as helpers.setup() does
             "PYTHONPATH": search_path,
             **variables,
         },
