@@ -8,24 +8,25 @@ import argparse
 import copy
 import json
 import os
-import platform
 import random
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+from helpers.environment import share_processors  # noqa: E402
+
+share_processors()  # as in the notebook; read when PyTorch is imported
 
 import torch  # noqa: E402
 from datasets import load_dataset  # noqa: E402
+from reporting import LIMITS, print_heading, print_table  # noqa: E402
 from transformers import pipeline  # noqa: E402
 from transformers.utils import logging  # noqa: E402
 
@@ -94,7 +95,8 @@ def main() -> None:
         rows += classification_rows(folder, sentences(), options.rounds, options.sample)
     if options.only != "batches":
         rows += process_rows(folder, sentences(), options.rounds)
-    print_table(rows)
+    print_heading("torch", "transformers", "accelerate")
+    print_table(LIMITS, rows)
 
 
 def sentences() -> list[str]:
@@ -245,16 +247,6 @@ def launch(
 def spread(ratios: list[float]) -> str:
     middle = number(statistics.median(ratios))
     return f"{middle} × ({number(min(ratios))} a {number(max(ratios))})"
-
-
-def print_table(rows: list[Row]) -> None:
-    libraries = ("torch", "transformers", "accelerate")
-    versions = ", ".join(f"{name} {version(name)}" for name in libraries)
-    print(f"{date.today()}, {platform.system()} {platform.machine()}, {os.cpu_count()} núcleos,")
-    print(f"Python {platform.python_version()}, {versions}\n")
-    print("| Medida | Resultado | Limite |\n| --- | --- | --- |")
-    for row in rows:
-        print(f"| {' | '.join(row)} |")
 
 
 if __name__ == "__main__":

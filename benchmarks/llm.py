@@ -17,19 +17,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from helpers.environment import share_processors
+
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+share_processors()  # as in the notebook; read when PyTorch is imported
+
+from reporting import print_heading  # noqa: E402
 
 from helpers import decoding, measure  # noqa: E402
 
@@ -82,7 +84,7 @@ def main() -> None:
     parser.add_argument("--llama-python", metavar="PATH", default=sys.executable)
     parser.add_argument("--gpu", action="store_true")
     options = parser.parse_args()
-    print_heading()
+    print_heading("torch", "transformers")
     cpu_table(options)
     if options.gpu:
         gpu_table(options)
@@ -197,18 +199,6 @@ def llama(options: argparse.Namespace, ids: list[int]) -> dict[str, Any] | str:
         "first": statistics.median(first for first, _ in found),
         "bytes": file.size,
     }
-
-
-def print_heading() -> None:
-    import torch
-
-    names = ("torch", "transformers")
-    versions = ", ".join(f"{name} {version(name)}" for name in names)
-    policy = os.environ.get("OMP_WAIT_POLICY", "não definida")
-    print(f"`python {' '.join(sys.argv)}`\n")
-    print(f"{date.today()}, {platform.system()} {platform.machine()}, {os.cpu_count()} núcleos,")
-    print(f"{torch.get_num_threads()} threads, OMP_WAIT_POLICY {policy},")
-    print(f"Python {platform.python_version()}, {versions}\n", flush=True)
 
 
 def print_ways(ways: list[Way], base: Way, bandwidths: dict[int, float], batch: int = 1) -> None:

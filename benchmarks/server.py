@@ -5,15 +5,10 @@
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "2")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the server, for a fair comparison
-
 import argparse
 import http.client
 import json
-import platform
+import os
 import socket
 import statistics
 import subprocess
@@ -25,19 +20,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 import requests
+from reporting import LIMITS, print_heading, print_table
 
-from helpers.embedded import store
-from helpers.embedded.catalog import repositories
-from helpers.embedded.tasks import HANDLERS, SERVED_TASKS
-from helpers.embedded.tasks.base import Call
+from helpers.environment import share_processors
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+share_processors()  # as in the server, for a fair comparison; read when PyTorch is imported
+
+from helpers.embedded import store  # noqa: E402
+from helpers.embedded.catalog import repositories  # noqa: E402
+from helpers.embedded.tasks import HANDLERS, SERVED_TASKS  # noqa: E402
+from helpers.embedded.tasks.base import Call  # noqa: E402
 
 MIB = 2**20
 TOKEN = "hf_benchmark"
@@ -136,7 +135,8 @@ def main() -> None:
         rows += chat_rows(url)
         rows += download_rows(url, folders)
         rows += memory_rows(url, process)
-    print_table(rows)
+    print_heading("torch", "transformers", "starlette", "uvicorn")
+    print_table(LIMITS, rows)
 
 
 # --- the server -------------------------------------------------------------------------------
@@ -444,16 +444,6 @@ def peak_memory(pid: int) -> int | None:
         return None
     found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")]
     return found[0] if found else None
-
-
-def print_table(rows: list[Row]) -> None:
-    libraries = ("torch", "transformers", "starlette", "uvicorn")
-    versions = ", ".join(f"{name} {version(name)}" for name in libraries)
-    print(f"{date.today()}, {platform.system()} {platform.machine()}, {os.cpu_count()} núcleos,")
-    print(f"Python {platform.python_version()}, {versions}\n")
-    print("| Medida | Resultado | Limite |\n| --- | --- | --- |")
-    for row in rows:
-        print(f"| {' | '.join(row)} |")
 
 
 if __name__ == "__main__":

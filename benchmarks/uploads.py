@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import socket
 import statistics
 import subprocess
@@ -17,11 +16,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 import requests
+from reporting import LIMITS, print_heading, print_table
 
 MEGABYTE = 10**6
 LARGE = 200 * MEGABYTE
@@ -166,11 +165,8 @@ def main() -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(Path(folder))
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} processadores, ", end="")
-    print(f"huggingface_hub {version('huggingface_hub')}\n")
-    print("| o quê | medido | pedido |\n| --- | --- | --- |")
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
+    print_heading("huggingface_hub")
+    print_table(LIMITS, rows)
 
 
 if __name__ == "__main__":
