@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         weights_memory_bytes,
     )
     from helpers.question_answering import QuestionAnswerer
+    from helpers.quizzes import quiz
     from helpers.translation import Translator
     from helpers.zero_shot import ZeroShotClassifier
 
@@ -45,6 +46,7 @@ _HOMES = {
     "number": "helpers.display",
     "peak_memory": "helpers.measure",
     "peak_memory_bytes": "helpers.measure",
+    "quiz": "helpers.quizzes",
     "roofline": "helpers.measure",
     "setup": "helpers.course",
     "table": "helpers.display",
@@ -77,6 +79,7 @@ __all__ = [
     "number",
     "peak_memory",
     "peak_memory_bytes",
+    "quiz",
     "roofline",
     "setup",
     "table",

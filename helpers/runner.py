@@ -13,6 +13,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
+from helpers import logbook
 from helpers.bootstrap import ROOT, StatusLine, duration
 from helpers.errors import CourseError
 from helpers.messages import text
@@ -219,7 +220,8 @@ def execute(notebook: NotebookNode, path: Path, status: StatusLine) -> None:
     )
     total = len(_code_cells(notebook))
     status.show(text("cli.run_starting", name=name), name)
-    with client.setup_kernel():
+    # Whose answers are in the notebook is not known: they do not count as the learner's.
+    with client.setup_kernel(env=os.environ | {logbook.VARIABLE: logbook.OFF}):
         try:
             _execute_cells(client, notebook, lambda n: _show_cell(status, name, n, total))
         except KeyboardInterrupt:

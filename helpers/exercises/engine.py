@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from helpers import logbook
 from helpers.errors import CourseError
 from helpers.exercises.blank import is_blank
 from helpers.exercises.compare import Wrong
@@ -80,6 +81,12 @@ class Exercise:
         gap = self._gap(answers)
         if gap:
             return self._feedback("not_attempted", text("exercises.not_attempted"), gap)
+        feedback = self._judge(answers)
+        logbook.note(self.id, passed=feedback.status == "passed")
+        return feedback
+
+    def _judge(self, answers: tuple[Any, ...]) -> Feedback:
+        """Try the answers on the exercise's cases."""
         try:
             self._verify(*answers)
         except Wrong as wrong:

@@ -53,12 +53,12 @@ class Feedback:
 
     def _repr_html_(self) -> str:
         body = [_paragraph(f"<strong>{html.escape(self.heading)}</strong>")]
-        body += [_paragraph(_inline(sentence)) for sentence in self.sentences]
+        body += [_paragraph(inline(sentence)) for sentence in self.sentences]
         body += [
             _paragraph(f"{html.escape(label)}: <code>{html.escape(value)}</code>")
             for label, value in self.facts
         ]
-        body += [_paragraph(_inline(self.next_step))] if self.next_step else []
+        body += [_paragraph(inline(self.next_step))] if self.next_step else []
         if self.code:
             body.append(f'<pre style="overflow-x: auto">{html.escape(self.code)}</pre>')
         bar = BAR_COLOURS[self.status]
@@ -70,6 +70,6 @@ def _paragraph(content: str) -> str:
     return f'<p style="margin: 0.35em 0">{content}</p>'
 
 
-def _inline(sentence: str) -> str:
+def inline(sentence: str) -> str:
     """Escape a sentence for HTML and show what stands between backticks as code."""
     return _CODE.sub(r"<code>\1</code>", html.escape(sentence))
