@@ -108,10 +108,12 @@ def _mypy(root: Path) -> bool:
 
 
 def _build_all_models() -> bool:
+    from helpers import slides
     from helpers.embedded.catalog import repositories
     from helpers.runner import build_models
 
     build_models(repository.id for repository in repositories())
+    slides.fetch()
     return True
 
 

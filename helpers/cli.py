@@ -114,6 +114,12 @@ def _links(options: argparse.Namespace) -> int:
     return links.main(options.repo, check=options.check)
 
 
+def _slides(options: argparse.Namespace) -> int:
+    from helpers import slides
+
+    return slides.main(options.numbers, output=options.output, mark=options.mark)
+
+
 _VERBS = {
     "lab": _lab,
     "run": _run,
@@ -121,6 +127,7 @@ _VERBS = {
     "serve": _serve,
     "links": _links,
     "models": _models,
+    "slides": _slides,
 }
 
 
@@ -187,6 +194,11 @@ def _parser() -> argparse.ArgumentParser:
     links = verb("links", text("cli.help_links"))
     links.add_argument("--repo", metavar="DONO/NOME", help=text("cli.help_repo"))
     links.add_argument("--check", action="store_true", help=text("cli.help_links_check"))
+
+    slides = verb("slides", text("cli.help_slides"))
+    slides.add_argument("numbers", nargs="*", metavar="NN", help=text("cli.help_numbers"))
+    slides.add_argument("--output", type=Path, metavar="DIR", help=text("cli.help_slides_output"))
+    slides.add_argument("--mark", action="store_true", help=text("cli.help_slides_mark"))
 
     models = verb("models", text("cli.help_models"))
     models.add_argument("--fetch", action="store_true", help=text("cli.help_fetch"))
