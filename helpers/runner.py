@@ -19,6 +19,7 @@ from helpers.errors import CourseError
 from helpers.messages import text
 
 CELL_SECONDS = 600
+SAME_TIME = 0.25  # of a measured time: machines and moments differ by that much
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 # The kernel's remarks on its own set-up would stand between the progress lines.
 KERNEL_ARGUMENTS = ["--IPKernelApp.log_level=ERROR"]
@@ -189,6 +190,7 @@ def _run_one(path: Path, folder: Path, *, in_place: bool) -> Result:
         ran = sum(1 for cell in _code_cells(notebook)[: stopped.cell - 1] if cell.source.strip())
         return Result(path.stem, seconds, ran, text("cli.status_failed", **where), passed=False)
     if in_place:
+        record_seconds(notebook, seconds)
         write(notebook, path)
     total = sum(1 for cell in _code_cells(notebook) if cell.source.strip())
     status.finish(text("cli.run_done", name=path.stem, total=total))
@@ -289,6 +291,21 @@ def _normalise_output(output: NotebookNode, count: int) -> NotebookNode:
         output.data.pop(_WIDGET, None)
         output.metadata.pop(_WIDGET, None)
     return output
+
+
+def record_seconds(notebook: NotebookNode, seconds: float) -> None:
+    """Keep how long the machine worked, for `helpers.durations`, in the notebook's metadata.
+
+    A value that is about the same as the one there leaves it: a second run changes no file.
+
+    Args:
+        notebook: what was executed.
+        seconds: from the kernel's start to the last cell's end.
+    """
+    course = notebook.metadata.setdefault("curso", NotebookNode())
+    known = course.get("segundos_de_maquina")
+    if known is None or abs(seconds - known) > SAME_TIME * known:
+        course["segundos_de_maquina"] = max(1, round(seconds))
 
 
 def write(notebook: NotebookNode, path: Path) -> None:
