@@ -24,7 +24,7 @@ STYLE = f"""<style>
   padding-left: 1.7em; position: relative;
 }}
 .{CLASS} .widget-radio-box input {{
-  position: absolute; left: 0; top: .2em; margin: 0; height: 1em; width: 1em; float: none;
+  position: absolute; left: 3px; top: .2em; margin: 0; height: 1em; width: 1em; float: none;
 }}
 .{CLASS} .widget-radio, .{CLASS} .widget-radio-box {{ width: auto; height: auto; }}
 </style>"""

@@ -224,6 +224,27 @@ def ends_with_summary_and_next_step(lesson: Lesson) -> list[str]:
     return [f"the last two sections are not 'Resumo' and 'Próximo passo', but {last_two}"]
 
 
+QUIZ_HEADING = "Confira o que ficou"
+
+
+def has_its_quiz(lesson: Lesson) -> list[str]:
+    """The section before the summary has one code cell, which shows this notebook's own quiz."""
+    titles = [title for level, title in headings(lesson) if level == 2]
+    if QUIZ_HEADING not in titles[-3:-2]:
+        return [f"the section before the summary is not {QUIZ_HEADING!r}"]
+    begin = next(
+        place for place, cell in enumerate(lesson.cells) if f"## {QUIZ_HEADING}" in cell.source
+    )
+    shown = [cell.source for cell in lesson.cells[begin:] if cell.cell_type == "code"]
+    wanted = f'helpers.quiz("{lesson.path.name[:2]}")'
+    calls = [cell.source for cell in lesson.code if "helpers.quiz(" in cell.source]
+    if shown == [wanted] and calls == [wanted]:
+        return []
+    return [
+        f"{QUIZ_HEADING!r} must hold {wanted} alone, and no other cell may show a quiz: {shown}"
+    ]
+
+
 def cells_have_ids(lesson: Lesson) -> list[str]:
     """Each cell has an id of its own, so that a diff follows it."""
     ids = [cell.get("id") for cell in lesson.cells]
@@ -510,6 +531,7 @@ RULES = (
     starts_with_setup,
     headings_step_by_one,
     ends_with_summary_and_next_step,
+    has_its_quiz,
     cells_have_ids,
     code_cells_are_short,
     installs_replace_nothing,

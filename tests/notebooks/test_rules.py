@@ -53,6 +53,8 @@ def lesson(*middle, opening=OPENING, first=None, metadata=None, folder=Path("not
         v4.new_markdown_cell(opening),
         first or setup_cell(),
         *(middle or [code("1 + 1", outputs=[shown()])]),
+        v4.new_markdown_cell("## Confira o que ficou\n\nUma pergunta."),
+        code('helpers.quiz("00")', 3, outputs=[shown("1. Uma pergunta")]),
         v4.new_markdown_cell("## Resumo\n\nFoi isso."),
         v4.new_markdown_cell("## Próximo passo\n\nDescansar."),
     ]
@@ -159,6 +161,29 @@ def test_ends_with_summary_and_next_step():
     bad = lesson()
     bad.node.cells.append(v4.new_markdown_cell("## Mais uma coisa"))
     assert rules.ends_with_summary_and_next_step(bad)
+
+
+@pytest.mark.parametrize(
+    ("place", "source"),
+    [
+        (-3, 'helpers.quiz("01")'),
+        (-3, 'helpers.quiz("00").answer(1, "a")'),
+        (-4, "## Outra seção"),
+        (2, 'helpers.quiz("00")'),
+        (2, "1 + 1\nhelpers.quiz('04')"),
+    ],
+)
+def test_has_its_quiz(place, source):
+    bad = lesson()
+    bad.node.cells[place].source = source
+    assert rules.has_its_quiz(bad)
+
+
+def test_quiz_comes_right_before_the_summary():
+    bad = lesson()
+    bad.node.cells.insert(-2, v4.new_markdown_cell("## Uma seção no meio"))
+    assert rules.has_its_quiz(bad)
+    assert rules.has_its_quiz(lesson(v4.new_markdown_cell("## Seção"), code("1"))) == []
 
 
 def test_cells_have_ids():
