@@ -12,6 +12,9 @@ from helpers.messages import text
 
 # The slow tests too, but no package registry: the network is denied.
 FULL_ARGUMENTS = ["-m", "not registry"]
+# Side by side, each file's tests in one process, with a server of its own; `-- -n 0` undoes it.
+# No more than two: what is measured and waited for should not depend on how many cores there are.
+PARALLEL = ["-n", "2", "--dist", "loadfile"]
 FULL_VARIABLES = {"COURSE_FUZZ_EXAMPLES": "1000", "COURSE_KILL_ROUNDS": "25"}
 
 
@@ -123,10 +126,11 @@ def _pytest(root: Path, arguments: list[str], full: bool) -> bool:
     if full:
         arguments = [*FULL_ARGUMENTS, *arguments]
     command = ["pytest", "--nbval", "--nbval-sanitize-with", "tests/notebooks/sanitize.cfg"]
+    command += PARALLEL
     # A server that already runs may be of other code; one started here has no network.
     stop_server()
     try:
         env = denied_network(root) | (FULL_VARIABLES if full else {})
-        return _python(root, *command, "tests", "notebooks/pt", *arguments, env=env)
+        return _python(root, *command, "notebooks/pt", "tests", *arguments, env=env)
     finally:
         stop_server()
