@@ -1,9 +1,10 @@
 """Measure what notebook 09 trains: time, and macro-F1 beside what has to be beaten.
 
 Run with ``python benchmarks/training.py``; ``--seeds 1 2 3`` trains once for each seed and prints
-their spread. All figures are of the held-out sentences of ``curso/frases-avaliadas-pt``, and of the
-reviews of ``curso/avaliacoes-pt``, which nothing here was trained on. On the CPU, in the precision
-that the notebook would choose.
+their spread. Figures are of the held-out sentences of ``curso/frases-avaliadas-pt``, and of the
+reviews of ``curso/avaliacoes-pt``, which nothing here was trained on; with ``--on validation``, by
+which layers and epochs are to be chosen, of the validation sentences alone. On the CPU, in the
+precision that the notebook would choose.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument(
         "--layers", type=int, default=4, help="layers with an adapter, from the top"
     )
+    parser.add_argument("--on", choices=("test", "validation"), default="test")
     parser.add_argument("--float32", action="store_true", help="as on a processor without AMX")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
@@ -60,19 +62,25 @@ def main() -> None:
     logging.set_verbosity_error()
     disable_progress_bars()
     precision = {"use_cpu": True} if arguments.float32 else training.precision("cpu")
-    print(f"precision: {precision or 'float32'}, threads: {arguments.threads}")
+    print(
+        f"precision: {precision or 'float32'}, threads: {arguments.threads}, "
+        f"layers: {arguments.layers}, epochs: {arguments.epochs}, judged on: {arguments.on}"
+    )
     data = read()
-    truth = list(data.rated["test"]["label"])
+    judged = data.rated[arguments.on]
+    truth = list(judged["label"])
     ((most, _),) = Counter(data.rated["train"]["label"]).most_common(1)
     report("always the most frequent", judge(truth, [most] * len(truth), data), 0.0)
     began = time.perf_counter()
-    answers = frozen(data)
+    answers = frozen(data, judged)
     report("frozen encoder + regression", judge(truth, answers, data), time.perf_counter() - began)
     found = []
     for seed in arguments.seeds:
         trainer, seconds = train(data, seed, arguments.epochs, arguments.layers, precision)
-        found.append(judge(truth, predicted(trainer, data, data.rated["test"]), data))
+        found.append(judge(truth, predicted(trainer, data, judged), data))
         report(f"adapter, seed {seed}", found[-1], seconds)
+        if arguments.on == "validation":
+            continue
         outside = predicted(trainer, data, data.reviews)
         report("  the same, other reviews", judge(data.reviews["label"], outside, data), None)
         check(found[-1], seconds)
@@ -113,8 +121,8 @@ def batches(data: Data, texts: list[str], size: int = 64) -> Iterator[tuple[list
         yield chosen, batch
 
 
-def frozen(data: Data) -> list[int]:
-    """Answer the test with a logistic regression on the encoder's own embeddings."""
+def frozen(data: Data, judged: Any) -> list[int]:
+    """Answer what is judged with a logistic regression on the encoder's own embeddings."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -132,9 +140,9 @@ def frozen(data: Data) -> list[int]:
         return rows.numpy()
 
     regression = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-    train_rows, test_rows = data.rated["train"], data.rated["test"]
+    train_rows = data.rated["train"]
     regression.fit(embed(list(train_rows["text"])), list(train_rows["label"]))
-    return [int(label) for label in regression.predict(embed(list(test_rows["text"])))]
+    return [int(label) for label in regression.predict(embed(list(judged["text"])))]
 
 
 def train(
