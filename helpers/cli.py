@@ -120,7 +120,26 @@ def _slides(options: argparse.Namespace) -> int:
     return slides.main(options.numbers, output=options.output, mark=options.mark)
 
 
+def _clean(options: argparse.Namespace) -> int:
+    from helpers import clean
+
+    return clean.main(options.numbers, output=options.output, force=options.force)
+
+
+def _durations(options: argparse.Namespace) -> int:
+    from helpers import durations
+
+    return durations.main(options.numbers, check=options.check)
+
+
+def _class_report(options: argparse.Namespace) -> int:
+    from helpers import class_report
+
+    return class_report.main(options.folder, options.output)
+
+
 _VERBS = {
+    "class-report": _class_report,
     "lab": _lab,
     "run": _run,
     "test": _test,
@@ -128,6 +147,8 @@ _VERBS = {
     "links": _links,
     "models": _models,
     "slides": _slides,
+    "clean": _clean,
+    "durations": _durations,
 }
 
 
@@ -199,6 +220,19 @@ def _parser() -> argparse.ArgumentParser:
     slides.add_argument("numbers", nargs="*", metavar="NN", help=text("cli.help_numbers"))
     slides.add_argument("--output", type=Path, metavar="DIR", help=text("cli.help_slides_output"))
     slides.add_argument("--mark", action="store_true", help=text("cli.help_slides_mark"))
+
+    clean = verb("clean", text("cli.help_clean"))
+    clean.add_argument("numbers", nargs="*", metavar="NN", help=text("cli.help_numbers"))
+    clean.add_argument("--output", type=Path, metavar="DIR", help=text("cli.help_clean_output"))
+    clean.add_argument("--force", action="store_true", help=text("cli.help_clean_force"))
+
+    durations = verb("durations", text("cli.help_durations"))
+    durations.add_argument("numbers", nargs="*", metavar="NN", help=text("cli.help_numbers"))
+    durations.add_argument("--check", action="store_true", help=text("cli.help_durations_check"))
+
+    reports = verb("class-report", text("cli.help_class_report"))
+    reports.add_argument("folder", type=Path, metavar="PASTA", help=text("cli.help_class_folder"))
+    reports.add_argument("--output", type=Path, metavar="DIR", help=text("cli.help_class_output"))
 
     models = verb("models", text("cli.help_models"))
     models.add_argument("--fetch", action="store_true", help=text("cli.help_fetch"))

@@ -130,7 +130,7 @@ def _still(output: Any) -> Any:
 def height(cell: Any) -> float:
     """Estimate a cell's height, in lines of prose."""
     if cell.cell_type == "markdown":
-        return sum(_block_lines(block) for block in _blocks(cell.source))
+        return sum(_block_lines(block) for block in blocks_of(cell.source))
     lines = _wrapped(cell.source, CODE_CHARACTERS) * CODE_LINE + 0.8 if cell.source else 0.0
     return lines + sum(_output_lines(output) for output in cell.get("outputs", []))
 
@@ -170,7 +170,7 @@ def _wrapped(words: str, width: int) -> int:
 
 def _parts(source: str, kind: Kind, *, is_cover: bool) -> list[tuple[str, Kind]]:
     """Split a cell's Markdown into what is shown and what is spoken."""
-    blocks = _blocks(source)
+    blocks = blocks_of(source)
     if is_cover:
         return _cover(blocks)
     start = next((i for i, block in enumerate(blocks) if block.startswith("#")), 0)
@@ -180,8 +180,7 @@ def _parts(source: str, kind: Kind, *, is_cover: bool) -> list[tuple[str, Kind]]
     words = 0
     for place, block in enumerate(blocks[start:]):
         words += len(block.split())
-        is_prose = re.match(r" *([#|]|[-*+] |\d+\. |!\[|```|~~~)", block) is None
-        is_said = is_prose and words > SPOKEN_WORDS and place > 1 and not is_exercise
+        is_said = is_prose(block) and words > SPOKEN_WORDS and place > 1 and not is_exercise
         (spoken if is_said else shown).append(block)
     parts: list[tuple[str, Kind]] = [("\n\n".join(spoken), "notes")] if spoken else []
     if shown and start:
@@ -221,7 +220,12 @@ def _cover(blocks: list[str]) -> list[tuple[str, Kind]]:
     return parts
 
 
-def _blocks(source: str) -> list[str]:
+def is_prose(block: str) -> bool:
+    """Tell whether a block of Markdown is a paragraph: no heading, list, table, picture, code."""
+    return re.match(r" *([#|<]|[-*+] |\d+\. |!\[|```|~~~)", block) is None
+
+
+def blocks_of(source: str) -> list[str]:
     """Split Markdown at its empty lines, but not inside fenced code."""
     fences: list[str] = []
 

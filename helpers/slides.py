@@ -102,17 +102,26 @@ def deck(path: Path) -> str:
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _NOTEBOOK_LINK.sub(rf"](\1{ENDING})", cell.source)
-            cell.source = _PICTURE.sub(lambda found: _embedded(found, path.parent), cell.source)
+            cell.source = embed_pictures(cell.source, path.parent)
     parts = {**_reveal(), **_own_files(), "title": f"{running} · {text('slides.course')}"}
     page, _ = _exporter().from_notebook_node(notebook, resources={"deck": parts})
     return str(page)
 
 
-def _embedded(found: re.Match[str], folder: Path) -> str:
-    """Return a picture with its bytes in place of its path: nbconvert only looks below a folder."""
-    path = folder / found[2]
-    kind = guess_type(path.name)[0]
-    return f"{found[1]}(data:{kind};base64,{b64encode(path.read_bytes()).decode()})"
+def embed_pictures(markdown: str, folder: Path) -> str:
+    """Put each picture's bytes in place of its path, so that the text can be read elsewhere.
+
+    Args:
+        markdown: a cell's source.
+        folder: what the paths in it are relative to.
+    """
+
+    def embedded(found: re.Match[str]) -> str:
+        path = folder / found[2]
+        kind = guess_type(path.name)[0]
+        return f"{found[1]}(data:{kind};base64,{b64encode(path.read_bytes()).decode()})"
+
+    return _PICTURE.sub(embedded, markdown)
 
 
 @cache
