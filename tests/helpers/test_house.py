@@ -9,7 +9,9 @@ import tomllib
 import zipfile
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from helpers.bootstrap import ROOT, requirement_lines
@@ -69,17 +71,31 @@ def test_constraints_hold_on_every_system():
     assert [line for line in CONSTRAINTS if ONE_SYSTEM.match(line.lower())] == []
 
 
-def test_conda_lists_nothing_twice():
-    lines = (ROOT / "environment.yml").read_text("utf-8").splitlines()
-    wanted = [line.strip() for line in lines if line.strip().startswith("- ")]
-    assert wanted == [
-        "- conda-forge",
-        "- python>=3.11",
-        "- pip",
-        "- pip:",
-        "- -r requirements.txt",
-        "- -c constraints.txt",
-    ]
+@pytest.fixture(scope="module")
+def conda():
+    """What environment.yml says, as conda and Binder read it: (packages, lines for pip)."""
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
+    assert environment["channels"] == ["conda-forge"]
+    packages = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
+    (for_pip,) = (entry["pip"] for entry in environment["dependencies"] if entry not in packages)
+    return packages, for_pip
+
+
+def test_conda_lists_no_package_a_second_time(conda):
+    packages, for_pip = conda
+    assert for_pip == ["-r requirements.txt", "-c constraints.txt"]
+    named = {canonicalize_name(re.split(r"[<>=]", package)[0]) for package in packages}
+    assert named == {"python", "pip"}
+    assert not named & set(by_name(REQUIREMENTS))
+
+
+def test_conda_and_binder_get_a_python_that_the_tests_run_on(conda):
+    (python,) = (package for package in conda[0] if package.startswith("python"))
+    # Binder's own pattern: without an exact minor version it would take a Python of its choice.
+    minor = re.fullmatch(r"python=(3\.\d+)", python)[1]
+    assert SpecifierSet(PROJECT["project"]["requires-python"]).contains(minor)
+    workflow = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text("utf-8"))
+    assert minor in workflow["jobs"]["test"]["strategy"]["matrix"]["python"]
 
 
 def test_ci_runs_the_command_of_the_readme():
