@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from helpers.question_answering import QuestionAnswerer
     from helpers.quizzes import quiz
+    from helpers.reports import progress, report
     from helpers.translation import Translator
     from helpers.zero_shot import ZeroShotClassifier
 
@@ -46,7 +47,9 @@ _HOMES = {
     "number": "helpers.display",
     "peak_memory": "helpers.measure",
     "peak_memory_bytes": "helpers.measure",
+    "progress": "helpers.reports",
     "quiz": "helpers.quizzes",
+    "report": "helpers.reports",
     "roofline": "helpers.measure",
     "setup": "helpers.course",
     "table": "helpers.display",
@@ -79,7 +82,9 @@ __all__ = [
     "number",
     "peak_memory",
     "peak_memory_bytes",
+    "progress",
     "quiz",
+    "report",
     "roofline",
     "setup",
     "table",
