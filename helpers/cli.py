@@ -138,6 +138,12 @@ def _class_report(options: argparse.Namespace) -> int:
     return class_report.main(options.folder, options.output)
 
 
+def _objectives(options: argparse.Namespace) -> int:
+    from helpers import objectives
+
+    return objectives.main(check=options.check)
+
+
 _VERBS = {
     "class-report": _class_report,
     "lab": _lab,
@@ -149,6 +155,7 @@ _VERBS = {
     "slides": _slides,
     "clean": _clean,
     "durations": _durations,
+    "objectives": _objectives,
 }
 
 
@@ -233,6 +240,9 @@ def _parser() -> argparse.ArgumentParser:
     reports = verb("class-report", text("cli.help_class_report"))
     reports.add_argument("folder", type=Path, metavar="PASTA", help=text("cli.help_class_folder"))
     reports.add_argument("--output", type=Path, metavar="DIR", help=text("cli.help_class_output"))
+
+    objectives = verb("objectives", text("cli.help_objectives"))
+    objectives.add_argument("--check", action="store_true", help=text("cli.help_objectives_check"))
 
     models = verb("models", text("cli.help_models"))
     models.add_argument("--fetch", action="store_true", help=text("cli.help_fetch"))
