@@ -302,22 +302,39 @@ DEPRECATED = {
     "use_auth_token (now token)": r"\buse_auth_token\b",
     "a TensorFlow or Flax class": r"""(?<!["'])\b(?:TF|Flax)[A-Z][a-z]\w*""",
     "wait_for_model": r"wait[_-]for[_-]model",
+    "8 or 4 bits without a BitsAndBytesConfig": r"from_pretrained\([^()]*\bload_in_[48]bit",
+    "huggingface-cli (now hf)": r"\bhuggingface-cli\b",
+    "the evaluate package, which is no dependency": r"(?m)^\s*(?:import|from)\s+evaluate\b",
+    # Names that no library of the course holds any more, the oldest version included.
+    "a name that left the libraries": (
+        r"\b(?:cached_download|InferenceApi|HfFolder|ModelFilter|DatasetFilter|set_access_token"
+        r"|load_metric|list_metrics|AutoModelWithLMHead|as_target_tokenizer|evaluation_strategy"
+        r"|return_all_scores|grouped_entities|TRANSFORMERS_CACHE|HF_HUB_ENABLE_HF_TRANSFER)\b"
+        r"|\bhuggingface_hub(?:\.| import .*?\b)Repository\b|\bTrainer\([^()]*\btokenizer\s*="
+    ),
 }
 HISTORY_MARK = "# história"
 
 
 def nothing_is_deprecated(lesson: Lesson) -> list[str]:
     """No name that left the libraries, except on lines marked as history."""
-    problems = []
-    for cell in lesson.code:
-        lines = [line for line in cell.source.splitlines() if HISTORY_MARK not in line]
-        source = "\n".join(lines)
-        problems += [
-            f"{where(lesson, cell)} uses {name}"
-            for name, pattern in DEPRECATED.items()
-            if re.search(pattern, source)
-        ]
-    return problems
+    code = [(cell, cell.source) for cell in lesson.code]
+    code += [(cell, source) for cell in lesson.markdown for source in fences(cell.source)]
+    return [
+        f"{where(lesson, cell)} uses {name}" for cell, source in code for name in deprecated(source)
+    ]
+
+
+def deprecated(source: str) -> list[str]:
+    """Name what a piece of code uses that left the libraries."""
+    living = "\n".join(line for line in source.splitlines() if HISTORY_MARK not in line)
+    return [name for name, pattern in DEPRECATED.items() if re.search(pattern, living)]
+
+
+def fences(markdown: str) -> list[str]:
+    """Return the code that stands in a page's fences."""
+    fence = re.compile(r"^ *(```|~~~)[^\n]*\n(.*?)^ *\1 *$", flags=re.DOTALL | re.MULTILINE)
+    return [match[2] for match in fence.finditer(markdown)]
 
 
 # --- stored outputs --------------------------------------------------------------------------

@@ -227,10 +227,20 @@ def test_installs_replace_nothing(source):
         "from transformers import TFAutoModel",
         "FlaxBertModel.from_pretrained(name)",
         'headers["x-wait-for-model"] = "true"',
+        "AutoModelForCausalLM.from_pretrained(name, load_in_8bit=True)",
+        "!huggingface-cli login",
+        "import evaluate",
+        "from huggingface_hub import hf_hub_download, Repository",
+        "from huggingface_hub.inference_api import InferenceApi",
+        "from huggingface_hub import cached_download",
+        "TrainingArguments(folder, evaluation_strategy='epoch')",
+        "Trainer(model, arguments, tokenizer=tokenizer)",
     ],
 )
 def test_nothing_is_deprecated(source):
     assert rules.nothing_is_deprecated(lesson(code(source)))
+    fence = v4.new_markdown_cell(f"Um comando:\n\n```python\n{source}\n```\n\nE pronto.")
+    assert rules.nothing_is_deprecated(lesson(fence))
 
 
 @pytest.mark.parametrize(
@@ -239,6 +249,9 @@ def test_nothing_is_deprecated(source):
         'old = "https://api-inference.huggingface.co"  # história: não existe mais',
         'hasattr(transformers, "TFAutoModel")',
         'pipeline("text-classification")',
+        "from_pretrained(name, quantization_config=BitsAndBytesConfig(load_in_8bit=True))",
+        "Trainer(model, arguments, processing_class=tokenizer)",
+        "tokenizer = helpers.evaluation.judge(name)",
     ],
 )
 def test_history_and_living_names_are_fine(source):
