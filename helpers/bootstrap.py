@@ -453,7 +453,7 @@ def _pip_install(root: Path, interpreter: _Interpreter, status: StatusLine) -> N
         CourseError: if pip fails, saying why in a sentence.
     """
     status.show(text("cli.pip_starting"), "pip")
-    command = [*_pip(root), "install", "--no-input", *_index_options(root)]
+    command = [*_pip(root), "install", "--no-input", *pip_index_options(root)]
     command += ["--progress-bar", _progress_bar(interpreter)]
     command += ["-r", str(root / "requirements.txt"), "-c", str(root / "constraints.txt")]
     progress = PipProgress(interpreter.site_packages)
@@ -515,7 +515,7 @@ def _progress_bar(interpreter: _Interpreter) -> str:
     return "off"
 
 
-def _index_options(root: Path) -> list[str]:
+def pip_index_options(root: Path) -> list[str]:
     """Add PyTorch's CPU index on a Linux without NVIDIA, where PyPI's torch brings CUDA along.
 
     Whoever configured a registry of their own keeps exactly that one.

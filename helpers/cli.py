@@ -144,6 +144,12 @@ def _objectives(options: argparse.Namespace) -> int:
     return objectives.main(check=options.check)
 
 
+def _carry(options: argparse.Namespace) -> int:
+    from helpers import carry
+
+    return carry.main(options.folder, libraries=not options.no_libraries)
+
+
 _VERBS = {
     "class-report": _class_report,
     "lab": _lab,
@@ -154,6 +160,7 @@ _VERBS = {
     "models": _models,
     "slides": _slides,
     "clean": _clean,
+    "carry": _carry,
     "durations": _durations,
     "objectives": _objectives,
 }
@@ -232,6 +239,12 @@ def _parser() -> argparse.ArgumentParser:
     clean.add_argument("numbers", nargs="*", metavar="NN", help=text("cli.help_numbers"))
     clean.add_argument("--output", type=Path, metavar="DIR", help=text("cli.help_clean_output"))
     clean.add_argument("--force", action="store_true", help=text("cli.help_clean_force"))
+
+    carry = verb("carry", text("cli.help_carry"))
+    carry.add_argument("folder", type=Path, metavar="DIR", help=text("cli.help_carry_folder"))
+    carry.add_argument(
+        "--no-libraries", action="store_true", help=text("cli.help_carry_no_libraries")
+    )
 
     durations = verb("durations", text("cli.help_durations"))
     durations.add_argument("numbers", nargs="*", metavar="NN", help=text("cli.help_numbers"))
