@@ -190,7 +190,7 @@ def _only_one(place: Path) -> Iterator[None]:
     from filelock import FileLock
 
     place.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{place}.lock", timeout=LOCK_SECONDS):
+    with FileLock(f"{place}.lock").acquire(timeout=LOCK_SECONDS, poll_interval=0.01):
         yield
 
 
