@@ -63,6 +63,14 @@ def test_tests_run_on_three_systems_with_the_oldest_and_a_newer_python():
     assert "3.11" in matrix["python"] and len(matrix["python"]) > 1
 
 
+def test_every_notebook_runs_with_colabs_versions_each_week():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/weekly.yml").read_text("utf-8"))
+    commands = [step.get("run", "") for step in workflow["jobs"]["colab"]["steps"]]
+    install, *tests = commands[-3:]
+    assert install.endswith("-r requirements.txt -c colab-constraints.txt")
+    assert tests == ["python -m helpers test", "python -m pytest tests/colab -m slow"]
+
+
 def test_colabs_list_becomes_constraints(tmp_path):
     freeze = tmp_path / "freeze.txt"
     freeze.write_text(COLAB_FREEZE, "utf-8")
