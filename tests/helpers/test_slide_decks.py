@@ -170,3 +170,11 @@ def test_the_command_writes_a_file_a_notebook(tmp_path, capsys):
     assert slides.main(["0"], output=tmp_path / "novo") == 0
     assert [path.name for path in (tmp_path / "novo").iterdir()] == ["00_comece_aqui.slides.html"]
     assert "S abre as notas" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem[:2])
+def test_each_cell_of_the_course_says_what_it_is_in_a_deck(path):
+    cells = nbformat.read(path, as_version=4).cells
+    silent = [cell.id for cell in cells if slide_rule.kind_of(cell) is None]
+    assert not silent, f"run: python -m helpers slides --mark {path.name[:2]}"
+    assert slide_rule.kind_of(cells[0]) == "slide"
