@@ -309,11 +309,19 @@ def _notes() -> Iterator[str]:
         yield text("progress.off")
         return
     if logbook.is_waiting():
-        yield text("progress.not_written", folder=place.parent)
+        yield text("progress.not_written", folder=_from_home(place.parent))
     else:
-        yield text("progress.where", path=place)
+        yield text("progress.where", path=_from_home(place))
     for damaged in logbook.damaged_files():
         yield text("progress.damaged", name=damaged.name)
+
+
+def _from_home(path: Path) -> str:
+    """Write a path without the user's name, which a published notebook would show."""
+    try:
+        return f"~/{path.relative_to(Path.home()).as_posix()}"
+    except (ValueError, RuntimeError):  # elsewhere, or no home at all
+        return str(path)
 
 
 def _who(name: str, code: str, written: str, version: str) -> str:

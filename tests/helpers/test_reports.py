@@ -76,6 +76,12 @@ def test_where_it_is_kept_is_said(handed, place):
     assert str(place) in repr(helpers.progress())
 
 
+def test_a_home_is_said_without_the_users_name(place, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: place.parent)
+    shown = repr(helpers.progress())
+    assert "~/progresso.json" in shown and str(place.parent) not in shown
+
+
 def test_a_damaged_file_is_said(place):
     place.write_bytes(b"{")
     assert "progresso-danificado-1.json" in repr(helpers.progress())
