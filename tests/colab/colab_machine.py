@@ -115,7 +115,7 @@ class Session:
             coalesce_streams=True,
             resources={"metadata": {"path": str(machine.content)}},
         )
-        with client.setup_kernel(env=variables):
+        with client.setup_kernel(env=variables, cleanup_kc=True):
             yield cls(client, client.nb.cells)
 
     def run(self, source: str, metadata: dict[str, Any] | None = None) -> Shown:
