@@ -11,6 +11,10 @@ from copy import deepcopy
 from math import ceil
 from typing import Any
 
+from nbformat.v4 import new_markdown_cell
+
+from helpers.messages import text
+from helpers.quizzes import Option, Question, quiz
 from helpers.slide_rule import Kind, heading_level, kind_of
 
 PAGE_LINES = 15.5
@@ -19,10 +23,11 @@ PROSE_CHARACTERS = 74  # in a line
 CODE_CHARACTERS = 80
 CODE_LINE = 0.73  # of a line of prose
 TABLE_LINE = 1.2
-PICTURE_LINES = 11.0
+PICTURE_LINES = 12.5
 SPOKEN_WORDS = 60  # beyond these, paragraphs are for the speaker
 
 CHECK = re.compile(r"helpers\.exercise\([^)]*\)\.check\(")
+QUIZ = re.compile(r"helpers\.quiz\(\"(\d\d)\"\)")
 _BLOCK = re.compile(r"\n\s*\n")
 _FENCE = re.compile(r"^ *(```|~~~).*?^ *\1 *$", flags=re.DOTALL | re.MULTILINE)
 _PICTURE = re.compile(r"<(img|svg)\b")
@@ -37,7 +42,8 @@ def lay_out(cells: list[Any], running_title: str) -> list[Any]:
 
     Returns:
         New cells. Long prose is split into what is shown and what is spoken, an output that does
-        not fit under its code goes on the next slide, and exercises have no outputs.
+        not fit under its code goes on the next slide, exercises have no outputs, and a quiz has
+        a slide a question, with the answer in the notes.
     """
     pages = _Pages(running_title)
     for position, cell in enumerate(cells):
@@ -47,6 +53,8 @@ def lay_out(cells: list[Any], running_title: str) -> list[Any]:
         elif cell.cell_type == "markdown":
             for source, part_kind in _parts(cell.source, kind, is_cover=position == 0):
                 pages.put(_with(cell, source=source), part_kind)
+        elif cell.cell_type == "code" and (asked := QUIZ.search(cell.source)):
+            _put_quiz(pages, cell, asked[1])
         elif cell.cell_type == "code":
             _put_code(pages, cell, kind)
         else:
@@ -117,6 +125,30 @@ def _put_code(pages: _Pages, cell: Any, kind: Kind) -> None:
     result = _with(cell, source="", outputs=shown)
     result.metadata["transient"] = {"remove_source": True}
     pages.put(result, "subslide")
+
+
+def _put_quiz(pages: _Pages, cell: Any, number: str) -> None:
+    pages.put(_with(cell, outputs=[]), "")
+    for question in quiz(number).questions:
+        pages.put(new_markdown_cell(_asked(question)), "subslide")
+        pages.put(new_markdown_cell(_answered(question)), "notes")
+
+
+def _asked(question: Question) -> str:
+    options = (f"- **{letter})** {one.text}" for letter, one in _lettered(question))
+    return "\n".join([f"### {question.number}. {question.text}", "", *options])
+
+
+def _answered(question: Question) -> str:
+    told = (
+        text("slides.right" if one.right else "slides.wrong", letter=letter, why=one.why)
+        for letter, one in _lettered(question)
+    )
+    return "\n\n".join(told)
+
+
+def _lettered(question: Question) -> zip[tuple[str, Option]]:
+    return zip("abcdefgh", question.options, strict=False)
 
 
 def _still(output: Any) -> Any:

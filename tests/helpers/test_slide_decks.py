@@ -137,6 +137,15 @@ def test_an_exercise_is_shown_before_it_is_tried():
     assert last.outputs == []
 
 
+def test_a_quiz_has_a_slide_a_question_and_the_answer_only_in_the_notes():
+    pages = laid_out(new_markdown_cell("## Confira"), new_code_cell('helpers.quiz("00")'))
+    asked = [source for kind, source in pages if source.startswith("### ")]
+    told = [source for kind, source in pages if kind == "notes" and "é a certa" in source]
+    assert len(asked) == len(told) == 4
+    assert asked[0].count("\n- **") == 4 and "certa" not in asked[0].split("\n", 1)[0]
+    assert told[0].startswith("a) ") and "**c) é a certa.** É isso" in told[0]
+
+
 def test_a_running_app_is_told_by_its_text():
     html = '<div><iframe src="http://127.0.0.1:7860/"></iframe></div>'
     output = new_output("display_data", {"text/html": html, "text/plain": "a página"})
