@@ -108,9 +108,26 @@ def main(numbers: list[str], *, check: bool = False, root: Path = ROOT) -> int:
         if not check:
             opening.source = source
             write(notebook, path)
+    different += _teaching(root, check=check)
     key = ("differ" if check else "written") if different else "agree"
     print(text(f"durations.{key}", count=different))
     return int(check and different > 0)
+
+
+def _teaching(root: Path, *, check: bool) -> int:
+    """Bring the tables of TEACHING.md up to date; return 1 if they were not."""
+    from helpers import plans  # which reads the headers that this module writes
+
+    document = root / plans.DOCUMENT
+    if not document.is_file():
+        return 0
+    content = plans.rendered(root)
+    if content == document.read_text(encoding="utf-8"):
+        return 0
+    print(text("durations.teaching_differs"))
+    if not check:
+        document.write_text(content, encoding="utf-8", newline="\n")
+    return 1
 
 
 def measure(notebook: Any, number: str) -> Duration:
