@@ -81,7 +81,7 @@ def empty_machine(github, tmp_path_factory) -> Iterator[ColabMachine]:
 @pytest.fixture(scope="session")
 def visit(github, course, tmp_path_factory) -> Iterator[Visit]:
     """Cell 1, run twice on a machine that has just been lent, and asked for a secret."""
-    for machine in _lend(tmp_path_factory.mktemp("machine"), github):
+    for machine in _lend(tmp_path_factory.mktemp("visited"), github):
         before = machine.installed()
         cell = _setup_cell(course)
         with machine.session() as session:
@@ -97,10 +97,10 @@ def visit(github, course, tmp_path_factory) -> Iterator[Visit]:
         yield Visit(machine, before, machine.installed(), first, again, here, SECRET, secrets)
 
 
-@pytest.fixture
-def machine(visit) -> ColabMachine:
-    """A machine on which the course was installed by its own cell 1."""
-    return visit.machine
+@pytest.fixture(scope="session")
+def machine(github, tmp_path_factory) -> Iterator[ColabMachine]:
+    """A machine on which the first notebook that is run installs the course."""
+    yield from _lend(tmp_path_factory.mktemp("machine"), github)
 
 
 def _setup_cell(course: Path) -> str:
