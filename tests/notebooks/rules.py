@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import contrast
 import nbformat
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -443,6 +444,29 @@ def picture_outputs_have_words(lesson: Lesson) -> list[str]:
     return problems
 
 
+def outputs_have_contrast(lesson: Lesson) -> list[str]:
+    """Letters, lines and bars stand out from what is behind them, in colour and in grey."""
+    problems = []
+    for cell, output in lesson.outputs:
+        data = output.get("data", {})
+        found = contrast.html_problems(data.get("text/html", ""))
+        if "image/svg+xml" in data:
+            found += contrast.svg_problems(data["image/svg+xml"])
+        if "image/png" in data:
+            found += contrast.picture_problems(data["image/png"])
+        problems += [f"{where(lesson, cell)}: {problem}" for problem in found]
+    return problems
+
+
+def charts_are_the_courses(lesson: Lesson) -> list[str]:
+    """Charts are drawn by `helpers`, in the one style whose contrast and text are tested."""
+    return [
+        f"{where(lesson, cell)} draws with pyplot or seaborn, not with helpers"
+        for cell in lesson.code
+        if re.search(r"\bpyplot\b|\bseaborn\b|\.plot\(|\.hist\(", cell.source)
+    ]
+
+
 # --- images, links and language --------------------------------------------------------------
 
 
@@ -472,19 +496,70 @@ def _markdown_and_html(lesson: Lesson) -> Iterator[tuple[str, str]]:
 
 
 def links_lead_somewhere(lesson: Lesson) -> list[str]:
-    """Each relative link or image points to a file that exists."""
+    """Each relative link or image points to a file that exists, and to a heading that it has."""
     problems = []
     for cell in lesson.markdown:
         source = re.sub(r"`[^`\n]*`", "", without_fences(cell.source))
         targets = re.findall(r"\]\(<?([^)\s>]+)>?(?: +\"[^\"]*\")?\)", source)
         targets += re.findall(r"""\b(?:href|src)\s*=\s*["']([^"']+)["']""", source)
         for target in targets:
-            name = unquote(target.partition("#")[0])
-            if not name or re.match(r"[a-z][a-z0-9+.-]*:", name):
+            name, _, anchor = unquote(target).partition("#")
+            if re.match(r"[a-z][a-z0-9+.-]*:", name):
                 continue
-            if not (lesson.path.parent / name).exists():
+            linked = lesson.path.parent / name if name else None
+            if linked and not linked.exists():
                 problems.append(f"{where(lesson, cell)} links to {target}, which does not exist")
+            elif anchor and anchor.lower() not in _anchors(lesson, linked):
+                problems.append(f"{where(lesson, cell)} links to {target}, a heading that is not")
     return problems
+
+
+def _anchors(lesson: Lesson, linked: Path | None) -> set[str]:
+    """The names of the headings of this notebook, or of a linked notebook or page."""
+    if linked is None:
+        titles = [title for _, title in headings(lesson)]
+    elif linked.suffix == ".ipynb":
+        titles = [title for _, title in headings(Lesson.read(linked))]
+    else:
+        titles = re.findall(r"^#+ +(.+)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
+    names = {title.lower().replace(" ", "-") for title in titles}  # JupyterLab's
+    return names | {re.sub(r"[^\w-]", "", name) for name in names}  # GitHub's
+
+
+def tables_have_headers(lesson: Lesson) -> list[str]:
+    """Each table names its columns or its rows: cells that a screen reader says with the value."""
+    problems = []
+    for cell in lesson.markdown:
+        for row in re.findall(r"^(\|.*\|) *\n\|[ :|-]+\| *$", cell.source, flags=re.MULTILINE):
+            names = [name.strip() for name in row.strip("|").split("|")]
+            if not all(names[1:]):  # the corner over the rows' names may be empty
+                problems.append(f"{where(lesson, cell)} has a table with a nameless column: {row}")
+    for place, html in _markdown_and_html(lesson):
+        for table in re.findall(r"<table\b.*?</table>", html, flags=re.DOTALL):
+            if not re.search(r"""<th\b[^>]*\bscope=["'](?:col|row)["']""", table):
+                problems.append(f"{place} has a table without <th scope=...>")
+    return problems
+
+
+EMOJI = re.compile("[\u2600-\u27bf\u2b50\u2b55\U0001f000-\U0001faff]")
+_COLOUR = r"(?:vermelh[ao]|verde|azul|azuis|amarel[ao]|laranja|rox[ao]|cinza|rosa)s?"
+_SHOWN = (
+    "barra|linha|curva|coluna|fatia|ponto|área|faixa|trecho|palavra|texto|letra|célula|caixa|quadro"
+)
+COLOUR = re.compile(
+    rf"\b(?:em|de cor|na cor|pintad[ao]s? de) {_COLOUR}\b|\b(?:{_SHOWN})s? {_COLOUR}\b",
+    re.IGNORECASE,
+)
+
+
+def nothing_is_said_by_colour_or_emoji(lesson: Lesson) -> list[str]:
+    """The text never points at a colour, and no emoji stands for a word."""
+    return [
+        f"{where(lesson, cell)} says with a {kind}: {match[0]!r}"
+        for cell in lesson.markdown
+        for kind, pattern in (("colour", COLOUR), ("emoji", EMOJI))
+        for match in pattern.finditer(prose(cell.source))
+    ]
 
 
 UNACCENTED = {
@@ -561,7 +636,11 @@ RULES = (
     no_home_path_is_shown,
     ignored_outputs_say_why,
     picture_outputs_have_words,
+    outputs_have_contrast,
+    charts_are_the_courses,
     images_have_alt_text,
     links_lead_somewhere,
+    tables_have_headers,
+    nothing_is_said_by_colour_or_emoji,
     accents_are_right,
 )

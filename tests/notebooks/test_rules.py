@@ -368,16 +368,68 @@ def test_good_alt_text():
 
 
 def test_links_lead_somewhere(tmp_path):
-    (tmp_path / "05_outro.ipynb").write_text("{}")
+    other = v4.new_notebook(cells=[v4.new_markdown_cell("# Outro\n\n## A seção, enfim")])
+    nbformat.write(other, tmp_path / "05_outro.ipynb")
+    (tmp_path / "pagina.md").write_text("# Página\n\n## Um título\n", encoding="utf-8")
     markdown = (
-        "[existe](05_outro.ipynb#seção) [fora](https://huggingface.co) [aqui](#resumo) "
-        "`[código](nada.md)`"
+        "[existe](05_outro.ipynb) [seção](05_outro.ipynb#A-se%C3%A7%C3%A3o,-enfim) "
+        "[a mesma, no GitHub](05_outro.ipynb#a-seção-enfim) [página](pagina.md#um-título) "
+        "[fora](https://huggingface.co/x#y) [aqui](#resumo) `[código](nada.md)`"
     )
     cells = (v4.new_markdown_cell(markdown), code("1"))
     assert rules.links_lead_somewhere(lesson(*cells, folder=tmp_path)) == []
-    for bad in ("[x](nada.ipynb)", "![x](nada.png)", '<a href="nada.html">x</a>'):
-        cell = v4.new_markdown_cell(bad)
-        assert rules.links_lead_somewhere(lesson(cell, folder=tmp_path)), bad
+    bad = ["[x](nada.ipynb)", "![x](nada.png)", '<a href="nada.html">x</a>', "[x](#nada)"]
+    bad += ["[x](05_outro.ipynb#nada)", "[x](pagina.md#nada)"]
+    for markdown in bad:
+        cell = v4.new_markdown_cell(markdown)
+        assert rules.links_lead_somewhere(lesson(cell, folder=tmp_path)), markdown
+
+
+@pytest.mark.parametrize(
+    "html", ["<p style='color:#bbb;background:#fff'>x</p>", '<p style="background:#ffe08a">x</p>']
+)
+def test_html_outputs_have_contrast(html):
+    assert rules.outputs_have_contrast(lesson(code("x", outputs=[shown(**{"text/html": html})])))
+
+
+def test_drawn_outputs_have_contrast():
+    svg = '<svg><rect fill="#fff"/><text fill="#ccc">x</text></svg>'
+    bad = lesson(code("x", outputs=[shown(**{"image/svg+xml": svg})]))
+    assert rules.outputs_have_contrast(bad)
+    good = lesson(code("x", outputs=[shown(**{"image/svg+xml": svg.replace("#ccc", "#333")})]))
+    assert rules.outputs_have_contrast(good) == []
+
+
+@pytest.mark.parametrize("source", ["import matplotlib.pyplot as plt", "frame.plot(kind='bar')"])
+def test_charts_are_the_courses(source):
+    assert rules.charts_are_the_courses(lesson(code(source)))
+
+
+def test_tables_have_headers():
+    assert rules.tables_have_headers(text("| | |\n| --- | --- |\n| 1 | 2 |"))
+    assert rules.tables_have_headers(text("<table><tr><td>1</td></tr></table>"))
+    frame = "<table><tr><th>a</th></tr><tr><td>1</td></tr></table>"
+    assert rules.tables_have_headers(lesson(code("x", outputs=[shown(**{"text/html": frame})])))
+    good = frame.replace("<th>", '<th scope="col">')
+    assert (
+        rules.tables_have_headers(lesson(code("x", outputs=[shown(**{"text/html": good})]))) == []
+    )
+    assert rules.tables_have_headers(text("| | um |\n| --- | ---: |\n| a | 2 |")) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["A barra azul é a API.", "O que mudou está em vermelho.", "## ✅ Pronto", "- 🚀 rápido"],
+)
+def test_nothing_is_said_by_colour_or_emoji(words):
+    assert rules.nothing_is_said_by_colour_or_emoji(text(words))
+
+
+@pytest.mark.parametrize(
+    "words", ["A barra mais longa é a API.", "Um campo em branco.", "O céu é azul.", "Menu → Abrir"]
+)
+def test_words_are_enough(words):
+    assert rules.nothing_is_said_by_colour_or_emoji(text(words)) == []
 
 
 @pytest.mark.parametrize("words", ["Isto nao funciona.", "Voce tambem pode.", "Isto e' bom."])
