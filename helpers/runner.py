@@ -19,7 +19,9 @@ from helpers.errors import CourseError
 from helpers.messages import text
 
 CELL_SECONDS = 600
-SAME_TIME = 0.25  # of a measured time: machines and moments differ by that much
+# Machines and moments differ by that much of a measured time, and by that many seconds.
+SAME_TIME = 0.25
+SAME_SECONDS = 5
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 # The kernel's remarks on its own set-up would stand between the progress lines.
 KERNEL_ARGUMENTS = ["--IPKernelApp.log_level=ERROR"]
@@ -304,7 +306,7 @@ def record_seconds(notebook: NotebookNode, seconds: float) -> None:
     """
     course = notebook.metadata.setdefault("curso", NotebookNode())
     known = course.get("segundos_de_maquina")
-    if known is None or abs(seconds - known) > SAME_TIME * known:
+    if known is None or abs(seconds - known) > max(SAME_TIME * known, SAME_SECONDS):
         course["segundos_de_maquina"] = max(1, round(seconds))
 
 

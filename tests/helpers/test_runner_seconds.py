@@ -9,7 +9,7 @@ from helpers import runner
 
 @pytest.mark.parametrize(
     ("known", "measured", "kept"),
-    [(None, 12.4, 12), (None, 0.2, 1), (12, 14.9, 12), (12, 9.1, 12), (12, 15.2, 15), (60, 40, 40)],
+    [(None, 12.4, 12), (None, 0.2, 1), (2, 6.9, 2), (2, 7.4, 7), (60, 74, 60), (60, 44, 44)],
 )
 def test_a_time_is_replaced_only_by_another(known, measured, kept):
     course = {} if known is None else {"curso": {"segundos_de_maquina": known}}
