@@ -5,6 +5,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers import durations
+from helpers.bootstrap import ROOT
 from helpers.durations import Duration
 from helpers.errors import CourseError
 
@@ -126,3 +127,7 @@ def test_a_header_without_the_row_is_named(house):
     nbformat.write(changed, path)
     with pytest.raises(CourseError, match="99_longo"):
         durations.main([], root=house)
+
+
+def test_the_course_s_headers_say_what_is_computed(capsys):
+    assert durations.main([], check=True, root=ROOT) == 0, capsys.readouterr().out
