@@ -4,27 +4,30 @@ An exercise's cell holds the learner's part and, as its last line, `helpers.exer
 .check(ANSWER)`. In a copy of the notebook each such cell is followed by one cell per plausible
 mistake and one with the solution: their source, then the same last line. The cells after it thus
 find the state that a learner has who solved the exercise.
+
+Where there is a browser JupyterLab runs the copy, and elsewhere nbclient: see `test_executed.py`.
 """
 
 import ast
 import json
 import os
 import re
-from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import rules
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 from helpers.exercises import Exercise, exercise
 
 CELL_TIMEOUT = 300
 CHECK = re.compile(r'^helpers\.exercise\("(?P<id>[^"]+)"\)\.check\(', flags=re.MULTILINE)
 _MARK = "EXERCISE-OUTCOME "
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -99,22 +102,31 @@ def attempts(learner: str, definition: Exercise) -> list[Attempt]:
 
 
 def with_attempts(node: Any) -> tuple[Any, list[Attempt]]:
-    """Return a copy of a notebook in which each exercise's cell is followed by its attempts."""
+    """Return a copy of a notebook in which each exercise's cell is followed by its attempts.
+
+    Nothing in it was run yet. An attempt's cell holds its place in the list as `attempt`.
+    """
     tried: list[Attempt] = []
     cells = []
     for cell in node.cells:
-        cells.append(cell)
         match = CHECK.search(cell.source) if cell.cell_type == "code" else None
         if match is None:
+            cells.append(_never_run(cell))
             continue
         learner, check = split_stub(cell.source)
-        cells.pop()
         for attempt in attempts(learner, exercise(match["id"])):
             source = f"{attempt.source.strip()}\n\n{_reporting(check)}"
-            cells.append(nbformat.v4.new_code_cell(source))
+            place = {"attempt": len(tried)}
+            cells.append(nbformat.v4.new_code_cell(source, metadata=place))
             tried.append(attempt)
     copy = nbformat.v4.new_notebook(cells=cells, metadata=node.metadata)
     return copy, tried
+
+
+def _never_run(cell: Any) -> Any:
+    if cell.cell_type != "code":
+        return cell
+    return nbformat.from_dict({**cell, "outputs": [], "execution_count": None})
 
 
 def _reporting(check: str) -> str:
@@ -125,40 +137,62 @@ def _reporting(check: str) -> str:
     )
 
 
-@cache
-def run(path: Path) -> tuple[Outcome, ...]:
-    """Execute the copy of a notebook, in the embedded world, and return what each attempt got.
-
-    Raises:
-        nbclient.exceptions.CellExecutionError: if a cell raises.
-    """
-    node, tried = with_attempts(nbformat.read(path, as_version=4))
-    environment = os.environ | {
+def environment() -> dict[str, str]:
+    """Return the environment variables of the kernel that runs a copy."""
+    return os.environ | {
         "COURSE_MODE": "embedded",
         "COURSE_TRAINING_STEPS": "3",  # nbval trains in full; no exercise needs what it learns
         "PYTHONPATH": os.pathsep.join(
             filter(None, [str(rules.ROOT), os.environ.get("PYTHONPATH", "")])
         ),
     }
+
+
+def run(node: Any, folder: Path) -> Any:
+    """Execute a copy without a browser, up to the first error, and return it with its outputs."""
     client = NotebookClient(
         node,
         timeout=CELL_TIMEOUT,
         kernel_name="python3",
-        resources={"metadata": {"path": str(path.parent)}},
+        resources={"metadata": {"path": str(folder)}},
     )
-    client.execute(env=environment)
-    reports = [json.loads(line) for line in _report_lines(client.nb)]
-    if len(reports) != len(tried):
-        raise AssertionError(f"{len(tried)} attempts were made, {len(reports)} reported")
-    return tuple(
-        Outcome(attempt, status, feedback)
-        for attempt, (status, feedback) in zip(tried, reports, strict=True)
-    )
+    with suppress(CellExecutionError):  # `red_outputs` tells which
+        client.execute(env=environment())
+    return client.nb
 
 
-def _report_lines(node: Any) -> Iterator[str]:
-    for cell in node.cells:
-        for output in cell.get("outputs", []):
-            for line in output.get("text", "").splitlines():
-                if line.startswith(_MARK):
-                    yield line.removeprefix(_MARK)
+def outcomes(node: Any, tried: list[Attempt]) -> list[Outcome]:
+    """Read from an executed copy what each attempt got; `not_run` where an error came before."""
+    reports = {
+        cell.metadata["attempt"]: _report(cell) for cell in node.cells if "attempt" in cell.metadata
+    }
+    return [Outcome(attempt, *reports[place]) for place, attempt in enumerate(tried)]
+
+
+def _report(cell: Any) -> tuple[str, str]:
+    for output in cell.outputs:
+        for line in output.get("text", "").splitlines():
+            if line.startswith(_MARK):
+                status, feedback = json.loads(line.removeprefix(_MARK))
+                return status, feedback
+    return "not_run", ""
+
+
+def red_outputs(node: Any, tried: list[Attempt]) -> list[str]:
+    """Tell each error of an executed copy, but for those that a cell is there to show."""
+    problems = []
+    for place, cell in enumerate(node.cells):
+        if cell.cell_type != "code" or "raises-exception" in cell.metadata.get("tags", []):
+            continue
+        for output in cell.outputs:
+            if output.output_type == "error":
+                trace = _COLOURS.sub("", "\n".join(output.traceback))
+                problems.append(f"{_name(place, cell, tried)}\n{cell.source}\n{trace}")
+    return problems
+
+
+def _name(place: int, cell: Any, tried: list[Attempt]) -> str:
+    if "attempt" not in cell.metadata:
+        return f"cell {place} failed"
+    attempt = tried[cell.metadata["attempt"]]
+    return f"cell {place} (exercise {attempt.id}, {attempt.kind}) failed"

@@ -47,7 +47,10 @@ def made_up(tmp_path, monkeypatch):
 
 
 def test_every_answer_is_executed_and_judged(made_up):
-    outcomes = exercise_runs.run(made_up)
+    copy, tried = exercise_runs.with_attempts(nbformat.read(made_up, as_version=4))
+    executed = exercise_runs.run(copy, made_up.parent)
+    assert exercise_runs.red_outputs(executed, tried) == []
+    outcomes = exercise_runs.outcomes(executed, tried)
     assert [(o.attempt.id, o.attempt.kind, o.status, o.is_right) for o in outcomes] == [
         ("99.1", "stub", "not_attempted", True),
         ("99.1", "mistake 1", "wrong", True),
@@ -59,6 +62,27 @@ def test_every_answer_is_executed_and_judged(made_up):
         ("99.2", "solution", "wrong", False),
     ]
     assert "expected passed, got wrong" in str(outcomes[-1])
+
+
+def test_an_error_is_told_with_the_attempt_and_ends_the_run(made_up):
+    node = nbformat.read(made_up, as_version=4)
+    node.cells[2].source = node.cells[2].source.replace("answer = ...", "answer = 1 / 0")
+    copy, tried = exercise_runs.with_attempts(node)
+    executed = exercise_runs.run(copy, made_up.parent)
+    (problem,) = exercise_runs.red_outputs(executed, tried)
+    assert problem.startswith("cell 2 (exercise 99.1, stub) failed")
+    assert "ZeroDivisionError: division by zero" in problem
+    statuses = [outcome.status for outcome in exercise_runs.outcomes(executed, tried)]
+    assert statuses == ["not_run"] * len(tried)
+
+
+def test_the_copy_holds_no_result_of_another_run(made_up):
+    node = nbformat.read(made_up, as_version=4)
+    node.cells[0].execution_count = 7
+    node.cells[0].outputs = [v4.new_output("stream", text="de antes")]
+    copy, _ = exercise_runs.with_attempts(node)
+    assert [(cell.outputs, cell.execution_count) for cell in copy.cells] == [([], None)] * 11
+    assert node.cells[0].execution_count == 7
 
 
 def test_the_stub_is_what_stands_before_the_check():
