@@ -1,5 +1,6 @@
 """Runs notebooks without a screen and keeps what they answered."""
 
+import logging
 import os
 import re
 import time
@@ -158,6 +159,8 @@ def build_models(repo_ids: Iterable[str]) -> None:
     missing = [repo_id for repo_id in repo_ids if not store.is_built(repo_id)]
     if not missing:
         return
+    # peft imports it, and it complains of a kernel that it would fetch and the course never uses.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     status = StatusLine()
     status.show(text("cli.run_models"), "models")
     for repo_id in missing:
