@@ -181,6 +181,7 @@ def lend(folder: Path, github: str, cache: Path) -> ColabMachine:
     (own,) = venv.glob("lib/python3*/site-packages")
     (own / "base.pth").write_text("".join(f"{path}\n" for path in _packages()), "utf-8")
     shutil.copytree(STAND_IN / "google", own / "google")
+    _copy_programs(venv)
     kernel = venv / "kernels" / "colab"
     kernel.mkdir(parents=True)
     (kernel / "kernel.json").write_text(
@@ -194,6 +195,16 @@ def lend(folder: Path, github: str, cache: Path) -> ColabMachine:
     content = folder / "content"
     content.mkdir()
     return ColabMachine(venv / "bin" / "python", content, _variables(folder, github, cache))
+
+
+def _copy_programs(venv: Path) -> None:
+    """Put the packages' programs (`accelerate`, `transformers`...) beside the machine's Python."""
+    for program in filter(Path.is_file, Path(sys.executable).parent.iterdir()):
+        first, _, rest = program.read_bytes().partition(b"\n")
+        target = venv / "bin" / program.name
+        if first.startswith(b"#!") and b"python" in first and not target.exists():
+            target.write_bytes(f"#!{venv / 'bin' / 'python'}\n".encode() + rest)
+            target.chmod(0o755)
 
 
 def _packages() -> list[str]:
