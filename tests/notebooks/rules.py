@@ -378,7 +378,12 @@ def file_is_small(lesson: Lesson) -> list[str]:
     return [f"the file has {lesson.size / 1024:.0f} KB; the limit is {MAX_FILE_BYTES // 1024} KB"]
 
 
-SECRET = re.compile(r"hf_[A-Za-z0-9]{20,}|bearer\s+[A-Za-z0-9._~+/-]{20,}", re.IGNORECASE)
+SECRET = re.compile(
+    r"hf_[A-Za-z0-9]{20,}|bearer\s+[A-Za-z0-9._~+/-]{20,}"  # Hugging Face, and any HTTP header
+    r"|\bsk-[A-Za-z0-9_-]{20,}|\bgh[pousr]_[A-Za-z0-9]{36}|\bAKIA[A-Z0-9]{16}\b|\bAIza[\w-]{35}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY",
+    re.IGNORECASE,
+)
 
 
 def no_secret_is_shown(lesson: Lesson) -> list[str]:

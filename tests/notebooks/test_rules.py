@@ -302,6 +302,20 @@ def test_no_secret_is_shown(cell):
     assert rules.no_secret_is_shown(lesson(cell))
 
 
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "sk-" + "Ab1" * 10,
+        "ghp_" + "Ab1" * 12,
+        "AKIA" + "AB12" * 4,
+        "AIza" + "Ab1cd" * 7,
+        "-----BEGIN RSA PRIVATE KEY-----",
+    ],
+)
+def test_secrets_of_other_services_are_not_shown(secret):
+    assert rules.no_secret_is_shown(lesson(code("x", outputs=[shown(secret)])))
+
+
 def test_a_mask_is_not_a_secret():
     good = code('headers = {"Authorization": f"Bearer {course.token}"}', outputs=[shown("hf_…")])
     assert rules.no_secret_is_shown(lesson(good)) == []
