@@ -5,6 +5,7 @@ what only JupyterLab can show is skipped.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from tests.browser.lab_page import LabPage
 
 RUN_SECONDS = 600
 PROGRESS = "progresso.json"
+# A menu of JupyterLab as a text names it; Colab's have names of several words.
+MENU = re.compile(r"menu \*+(\w+) → ([^*]+)\*+")
 NOTEBOOKS = {path.stem[:2]: path for path in rules.notebook_paths()}
 
 
@@ -144,8 +147,13 @@ def test_explorer_follows_a_choice_and_a_slider(page):
 
 
 @only("00")
-def test_the_menus_are_in_portuguese(page):
-    assert any(label.startswith("Reiniciar o kernel") for label in page.menu("Kernel"))
+def test_the_menus_are_in_portuguese_and_named_as_they_are(page):
+    offered = {name: page.menu(name) for name in ("Run", "Kernel")}
+    assert any(label.startswith("Reiniciar o kernel") for label in offered["Kernel"])
+    pages = [rules.ROOT / "README.md", rules.ROOT / "TEACHING.md", *NOTEBOOKS.values()]
+    for path in pages:
+        for menu, item in MENU.findall(path.read_text(encoding="utf-8")):
+            assert any(item in label for label in offered[menu]), f"{path.name}: {menu} → {item}"
 
 
 @only("00")
