@@ -467,7 +467,13 @@ def fit_context(
 
 
 def count_tokens(messages: Sequence[Mapping[str, str]], tokenizer: Any) -> int:
-    """Return how many tokens a conversation takes, chat template included."""
+    """Return how many tokens a conversation takes, chat template included.
+
+    Raises:
+        CourseError: if ``messages`` is a text instead of a list of messages.
+    """
+    if isinstance(messages, str):
+        raise CourseError(text("llm.not_messages"))
     encoded = tokenizer.apply_chat_template(
         list(messages), add_generation_prompt=True, return_dict=True
     )

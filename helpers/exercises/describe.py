@@ -97,6 +97,11 @@ def _as_code(value: Any, depth: int = 0) -> str:
         return repr(value)
     if depth > 3:
         return "…"
+    # Before mappings: the client's answers are dataclasses and dictionaries at once.
+    fields = _fields(value)
+    if fields is not None:
+        pairs = [f"{key}={_as_code(item, depth + 1)}" for key, item in fields.items()]
+        return f"{type(value).__name__}({', '.join(pairs)})"
     if isinstance(value, Mapping):
         pairs = [
             f"{_as_code(key, depth + 1)}: {_as_code(item, depth + 1)}"
@@ -112,10 +117,6 @@ def _as_code(value: Any, depth: int = 0) -> str:
     if isinstance(value, set | frozenset):
         items = sorted(_as_code(item, depth + 1) for item in value)[:MAX_ITEMS]
         return "{" + ", ".join(_with_rest(items, len(value))) + "}"
-    fields = _fields(value)
-    if fields is not None:
-        pairs = [f"{key}={_as_code(item, depth + 1)}" for key, item in fields.items()]
-        return f"{type(value).__name__}({', '.join(pairs)})"
     return _named_object(value)
 
 

@@ -49,6 +49,8 @@ def check_price(price: Any) -> None:
 def check_worth_retrying(statuses: Any) -> None:
     """Temporary failures only; each wrong choice is explained."""
     expect_type(statuses, set, frozenset, list, tuple)
+    for status in statuses:
+        expect_type(status, int)
     chosen = set(statuses)
     for status in sorted(chosen - RETRYABLE):
         raise Wrong("should_not", status=str(status))
@@ -91,6 +93,7 @@ EXERCISES = (
             WrongAnswer("worth_retrying = {401, 429, 503, 504}", expect="401"),
             WrongAnswer("worth_retrying = {503, 504}", expect="429"),
             WrongAnswer("worth_retrying = 503", expect="conjunto"),
+            WrongAnswer('worth_retrying = {"429", "503", "504"}', expect="número inteiro"),
         ),
     ),
     Exercise(

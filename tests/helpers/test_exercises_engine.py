@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from huggingface_hub import QuestionAnsweringOutputElement
 
 from helpers import messages
 from helpers.errors import CourseError
@@ -333,6 +334,10 @@ def test_comparers_reject(failing, key):
         (add, "a função add"),
         (int, "o tipo int"),
         (SimpleNamespace(answer="Ana", score=0.5), "SimpleNamespace(answer='Ana', score=0.5)"),
+        (
+            QuestionAnsweringOutputElement(answer="Ana", score=0.5, start=0, end=3),
+            "QuestionAnsweringOutputElement(answer='Ana', end=3, score=0.5, start=0)",
+        ),
         (Case((1,), object()), "Case(arguments=(1,), expected=um objeto do tipo object, named={})"),
         (object(), "um objeto do tipo object"),
         ([object()], "[um objeto do tipo object]"),

@@ -343,6 +343,11 @@ def test_a_conversation_that_fits_is_left_alone(tokenizer):
     assert llm.fit_context(CHAT, tokenizer, context_tokens=count + 10, new_tokens=10) == CHAT
 
 
+def test_a_text_is_not_a_conversation(tokenizer):
+    with pytest.raises(CourseError, match="lista de mensagens"):
+        llm.count_tokens("What is the capital of France?", tokenizer)
+
+
 def test_the_oldest_messages_go_first(tokenizer):
     count = llm.count_tokens(CHAT, tokenizer)
     short = llm.fit_context(CHAT, tokenizer, context_tokens=count + 9, new_tokens=10)
