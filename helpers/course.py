@@ -59,6 +59,15 @@ DATASETS = {
 }
 
 # What makes libraries quiet; each is read when its library is imported.
+QUIET_LOGGERS = (
+    "bitsandbytes",
+    "ContinuousBatchingLogger",  # transformers' own, outside of its other loggers
+    "datasets",
+    "httpx",
+    "httpx2",
+    "huggingface_hub",
+    "transformers",
+)
 QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -559,7 +568,7 @@ def _be_quiet() -> None:
     """Silence what would otherwise fill a beginner's first output with warnings."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    for name in ("bitsandbytes", "huggingface_hub", "transformers", "datasets", "httpx", "httpx2"):
+    for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*TqdmWarning.*")
     warnings.filterwarnings("ignore", message=".*IProgress not found.*")

@@ -28,6 +28,7 @@ START_SECONDS = 120
 STOP_SECONDS = 2 * guard.GRACE_SECONDS
 # "ValueError: ...": the last line of a Python traceback, perhaps after a process's number.
 _NAMED_ERROR = re.compile(r"(?:\[rank\d+\]: *)?[\w.]*(?:Error|Exception|Interrupt|Exit): .")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # The bars and warnings of these libraries would cover what a script says.
 QUIET = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
@@ -202,7 +203,8 @@ def _program(command: str) -> str:
 def _last_line(file: IO[bytes]) -> str:
     """Return the line that says what happened: an error's last, not what its launcher adds."""
     file.seek(0)
-    lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
+    said = _COLOUR.sub("", file.read().decode(errors="replace"))  # Python 3.13 colours errors
+    lines = [line.strip() for line in said.splitlines()]
     lines = [line for line in lines if line]
     errors = [line for line in lines if _NAMED_ERROR.match(line)]
     return (errors or lines or [""])[0 if errors else -1][:300]

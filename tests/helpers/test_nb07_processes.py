@@ -144,6 +144,15 @@ def test_a_server_that_does_not_start_is_told_by_its_last_line(script):
         processes.serve(command, f"http://127.0.0.1:{processes.free_port()}")
 
 
+def test_an_error_in_colours_is_quoted_without_them(script):
+    """As Python 3.13 prints it where a kernel asked for colours."""
+    command = script(
+        r"import sys; sys.exit('\033[1;35mValueError\033[0m: \033[35mfalta o 15\033[0m\nfim')"
+    )
+    with pytest.raises(CourseError, match=r": ValueError: falta o 15$"):
+        processes.run(command)
+
+
 def test_a_server_that_never_answers_is_ended(script, tmp_path):
     with pytest.raises(CourseError, match="2 segundos"):
         processes.serve(script(FAMILY), f"http://127.0.0.1:{processes.free_port()}", timeout=2)
