@@ -88,4 +88,4 @@ def test_the_keyboard_moves_and_opens_the_notes(open_deck):
         page.keyboard.press("s")
     notes = popup.value
     notes.wait_for_selector(".speaker-controls-notes:not(.hidden)", timeout=10_000)
-    assert "15 minutos" in notes.inner_text(".speaker-controls-notes")
+    assert "Duração" in notes.inner_text(".speaker-controls-notes")
