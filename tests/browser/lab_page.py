@@ -47,6 +47,17 @@ GO_TO_CELL = """async place => {
   await notebook.scrollToItem(place, "start");
   notebook.widgets[place].node.focus();
 }"""
+# From here on, keep what the kernel complains about. A widget's error is in no cell's output:
+# JupyterLab only writes it in its log.
+LISTEN = """() => {
+  window.complaints = [];
+  const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  kernel.iopubMessage.connect((_, message) => {
+    const {ename, evalue, name, text} = message.content;
+    if (message.header.msg_type === "error") complaints.push(`${ename}: ${evalue}`);
+    if (message.header.msg_type === "stream" && name === "stderr") complaints.push(text);
+  });
+}"""
 # Name every control of a panel once. Returns the names.
 NAME_CONTROLS = """panel => {
   const found = panel.querySelectorAll(
@@ -87,7 +98,6 @@ KEYS = {
 WITHOUT_STATE = {"button", "submit"}
 NUMBER_BESIDE_A_SLIDER = "DIV"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-ERROR = '[data-mime-type="application/vnd.jupyter.error"]'
 
 
 @dataclass
@@ -99,12 +109,14 @@ class Walk:
         reached: those on which the keyboard came to be.
         moved: those that a key changed.
         said: the texts of the panel, before and after each move.
+        complaints: errors and warnings of the kernel meanwhile.
     """
 
     there: set[str] = field(default_factory=set)
     reached: set[str] = field(default_factory=set)
     moved: set[str] = field(default_factory=set)
     said: set[str] = field(default_factory=set)
+    complaints: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -182,6 +194,7 @@ class LabPage:
         The panel's cell must be the chosen one.
         """
         seen = Walk(said={panel.inner_text()})
+        self.page.evaluate(LISTEN)
         for _ in range(MOST_TABS):
             self.page.keyboard.press("Tab")
             seen.there |= set(panel.evaluate(NAME_CONTROLS))
@@ -198,6 +211,7 @@ class LabPage:
                 seen.said.add(panel.inner_text())
                 # A press may bring new controls.
                 seen.there |= set(panel.evaluate(NAME_CONTROLS))
+        seen.complaints = self.page.evaluate("() => complaints")
         return seen
 
     def menu(self, name: str) -> list[str]:
@@ -212,10 +226,6 @@ class LabPage:
     def wait_for_text(self, element: Any, words: str) -> None:
         """Wait until an element says something."""
         element.filter(has_text=words).wait_for(timeout=ANSWER_SECONDS * 1000)
-
-    def red_in_sight(self) -> list[str]:
-        """Return the errors that the page shows: those in widgets are in no cell's outputs."""
-        return [error.inner_text() for error in self.page.locator(ERROR).all()]
 
     def picture(self, name: str) -> Path:
         """Keep a screenshot and return its path."""

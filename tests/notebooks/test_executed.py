@@ -93,6 +93,35 @@ def page(executed):
     return executed.page or pytest.skip("Chromium is not installed")
 
 
+FAILING = """import ipywidgets
+
+slider = ipywidgets.IntSlider(max=10)
+slider.observe(lambda change: 1 / 0, names="value")
+slider"""
+
+
+def test_what_fails_in_jupyterlab_is_seen(lab_and_browser):
+    lab, context = lab_and_browser or pytest.skip("Chromium is not installed")
+    cells = [nbformat.v4.new_code_cell(source) for source in (FAILING, "1 + 1", "{}['x']", "2")]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}  # else Lab asks
+    node = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    nbformat.write(node, lab.folder / "99_mentira.ipynb")
+    page = LabPage.open(context, lab, "99_mentira.ipynb")
+    page.run_all(RUN_SECONDS)
+    page.save()
+    node = nbformat.read(page.file, as_version=4)
+    (problem,) = exercise_runs.red_outputs(node, [])
+    assert problem.startswith("cell 2 failed") and "KeyError: 'x'" in problem
+    assert node.cells[3].execution_count is None
+    assert page.picture_of_error().stat().st_size > 0
+
+    (panel,) = page.panels()
+    walk = page.walk(panel)
+    assert len(walk.there) == 2 and walk.there == walk.reached == walk.moved
+    assert "ZeroDivisionError" in "".join(walk.complaints)
+    page.page.close()
+
+
 def test_no_output_is_red(executed):
     if not executed.red:
         return
@@ -215,4 +244,4 @@ def test_the_keyboard_alone_moves_every_widget(page):  # last: it leaves everyth
         assert walk.there - walk.reached == set(), f"Tab does not get there; see {picture}"
         assert walk.reached - walk.moved == set(), f"no key moves it; see {picture}"
         assert len(walk.said) > 1, f"panel {place} answers nothing; see {picture}"
-        assert page.red_in_sight() == [], f"see {picture}"
+        assert walk.complaints == [], f"see {picture}"
