@@ -71,7 +71,9 @@ def test_with_an_owner_every_place_names_it(published):
         content = path.read_text("utf-8")
         assert links.PLACEHOLDER not in content, path.name
         assert set(re.findall(r"github\.com/([\w-]+/curso-hf)\b", content)) == {OWNED}, path.name
-    assert f"git clone --depth 1 https://github.com/{OWNED}`" in (published / "README.md").read_text("utf-8")
+    assert f"git clone --depth 1 https://github.com/{OWNED}`" in (
+        published / "README.md"
+    ).read_text("utf-8")
 
 
 def test_each_badge_opens_its_own_notebook(published):
