@@ -269,7 +269,7 @@ def test_long_texts_are_told_with_what_the_cut_takes(tokenizer):
     found = training.lengths(texts, tokenizer)
     assert (found.cut, found.longest, found.median) == (1, 1024, 12)
     assert found.lost == pytest.approx(0.5)
-    assert "1 passam de 512 tokens" in repr(found) and "50 %" in repr(found)
+    assert "mais de 512 tokens: 1 de 3" in repr(found) and "50 %" in repr(found)
     assert "cabem em 2000 tokens" in repr(training.lengths(texts, tokenizer, limit=2000))
 
 
