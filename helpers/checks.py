@@ -14,7 +14,7 @@ from helpers.messages import text
 FULL_ARGUMENTS = ["-m", "not registry"]
 # Side by side, each file's tests in one process, with a server of its own; `-- -n 0` undoes it.
 # No more than two: what is measured and waited for should not depend on how many cores there are.
-PARALLEL = ["-n", "2", "--dist", "loadfile"]
+PARALLEL = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 FULL_VARIABLES = {"COURSE_FUZZ_EXAMPLES": "1000", "COURSE_KILL_ROUNDS": "25"}
 
 

@@ -14,6 +14,8 @@ from tests import caches
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Started before the others, so that no process is left with them when the other has finished.
+LONGEST = ("test_executed.py", "09_treine_o_seu_modelo.ipynb")
 NETWORK_DENIED = Path(__file__).parent / "network_denied"
 
 os.environ.setdefault("COURSE_MODE", "embedded")
@@ -51,6 +53,7 @@ def pytest_sessionfinish(session):
 
 
 def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     gpu_items = [item for item in items if item.get_closest_marker("gpu")]
     if gpu_items and not _has_cuda():
         for item in gpu_items:
