@@ -13,7 +13,7 @@ from typing import Any
 from tests.browser.lab_server import SCREENSHOTS, Lab
 
 OPEN_SECONDS = 120
-SAVE_SECONDS = 30
+SAVE_SECONDS = 120
 ANSWER_SECONDS = 60
 MOST_TABS = 200
 # Labels of the language pack, and JupyterLab's own where it has none.

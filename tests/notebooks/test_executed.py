@@ -18,7 +18,8 @@ from helpers import logbook
 from tests.browser import lab_server
 from tests.browser.lab_page import LabPage
 
-RUN_SECONDS = 600
+RUN_SECONDS = 1200
+CLICK_SECONDS = 120  # a busy machine draws a large notebook slowly
 PROGRESS = "progresso.json"
 # A menu of JupyterLab as a text names it; Colab's have names of several words.
 MENU = re.compile(r"menu \*+(\w+) → ([^*]+)\*+")
@@ -58,7 +59,9 @@ def lab_and_browser(tmp_path_factory):
         lab_server.running_lab(folder, own, environment) as lab,
         lab_server.running_chromium(chromium) as browser,
     ):
-        yield lab, browser.new_context(viewport={"width": 1280, "height": 1000}, locale="pt-BR")
+        context = browser.new_context(viewport={"width": 1280, "height": 1000}, locale="pt-BR")
+        context.set_default_timeout(CLICK_SECONDS * 1000)
+        yield lab, context
 
 
 @pytest.fixture(scope="module", params=NOTEBOOKS)
