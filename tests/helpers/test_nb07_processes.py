@@ -44,7 +44,7 @@ def script(tmp_path, monkeypatch):
     return write
 
 
-def wait_for(condition, seconds=30):
+def wait_for(condition, seconds=90):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
