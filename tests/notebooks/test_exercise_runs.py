@@ -41,6 +41,7 @@ def made_up(tmp_path, monkeypatch):
     ]
     path = tmp_path / "99_mentira.ipynb"
     nbformat.write(v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells]), path)
+    helpers.exercises.exercises_of.cache_clear()  # another test may have asked for notebook 99
     yield path
     helpers.exercises.exercises_of.cache_clear()
     sys.modules.pop("helpers.exercises.nb99", None)

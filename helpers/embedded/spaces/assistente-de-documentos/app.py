@@ -249,8 +249,9 @@ def keep(path: Path, **arrays: Any) -> None:
     """Grava por inteiro ou não grava: quem é interrompido não deixa um arquivo pela metade."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.part")
+    columns: dict[str, Any] = {name: np.array(values) for name, values in arrays.items()}
     with partial.open("wb") as file:
-        np.savez(file, **{name: np.array(values) for name, values in arrays.items()})
+        np.savez(file, **columns)
     partial.replace(path)
 
 
@@ -717,9 +718,9 @@ def build_page() -> gr.Blocks:
                 with gr.Accordion("O que foi lido para responder", open=False):
                     table = gr.HTML(elem_id="lidos")
         listing = [library, opened, warning]
-        page.load(show_examples, None, listing, api_name=False)
-        reopen.click(show_examples, None, listing, api_name=False)
-        close.click(close_all, None, listing, api_name=False)
+        page.load(show_examples, None, listing, api_visibility="private")
+        reopen.click(show_examples, None, listing, api_visibility="private")
+        close.click(close_all, None, listing, api_visibility="private")
         files.upload(add_files, [files, library], [*listing, files], api_name="abrir")
         gr.on(
             [button.click, question.submit],
