@@ -3,11 +3,11 @@
 import base64
 import io
 
-import contrast
 import pytest
 
 from helpers import decision, diagram, display, evaluation, measure, training
 from helpers.exercises.feedback import BAR_COLOURS
+from tests.notebooks import contrast
 
 DARK_PAGE = "#111111"  # JupyterLab's dark theme
 
