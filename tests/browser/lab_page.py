@@ -58,6 +58,15 @@ LISTEN = """() => {
     if (message.header.msg_type === "stream" && name === "stderr") complaints.push(text);
   });
 }"""
+# The kernel answers in the order in which it was asked, so after this it has complained of all that
+# was moved; twice, because a widget keeps a second move to itself until the first is done.
+COMPLAINTS = """async () => {
+  const kernel = jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  await kernel.requestKernelInfo();
+  await new Promise(done => setTimeout(done, 300));
+  await kernel.requestKernelInfo();
+  return complaints;
+}"""
 # Name every control of a panel once. Returns the names.
 NAME_CONTROLS = """panel => {
   const found = panel.querySelectorAll(
@@ -211,7 +220,7 @@ class LabPage:
                 seen.said.add(panel.inner_text())
                 # A press may bring new controls.
                 seen.there |= set(panel.evaluate(NAME_CONTROLS))
-        seen.complaints = self.page.evaluate("() => complaints")
+        seen.complaints = self.page.evaluate(COMPLAINTS)
         return seen
 
     def menu(self, name: str) -> list[str]:
