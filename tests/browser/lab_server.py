@@ -114,7 +114,7 @@ def running_lab(folder: Path, own: Path, environment: dict[str, str]) -> Iterato
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     base = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_it_answers(f"{base}/api?token={token}", process, log)
+        wait_until_it_answers(f"{base}/api?token={token}", process, log)
         yield Lab(folder, base, token)
     finally:
         process.terminate()
@@ -130,12 +130,15 @@ def _write_settings(folder: Path) -> None:
         path.write_text(json.dumps(values), encoding="utf-8")
 
 
-def _wait_until_it_answers(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
+def wait_until_it_answers(
+    url: str, process: "subprocess.Popen[bytes]", log: Path, seconds: float = START_SECONDS
+) -> None:
+    """Wait until a program that was started answers at an address; show its log if it does not."""
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(url, timeout=2):
                 return
         except OSError:
             time.sleep(0.2)
-    raise AssertionError(f"JupyterLab did not start:\n{log.read_text(encoding='utf-8')}")
+    raise AssertionError(f"the program did not start:\n{log.read_text(encoding='utf-8')}")

@@ -6,17 +6,16 @@ it does in a Space.
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 
 import pytest
 
 from helpers import documents
 from helpers.embedded import store
+from helpers.processes import free_port
 from tests.browser.conftest import SCREENSHOTS
+from tests.browser.lab_server import wait_until_it_answers
 from tests.pdf_files import picture_pdf, text_pdf
 
 START_SECONDS = 180
@@ -32,9 +31,7 @@ def address(tmp_path_factory):
     (folder / "curso").mkdir()
     for name in ("curso/e5-pt-en", "curso/qa-pt"):
         (folder / name).symlink_to(store.ensure(name))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
         "EMBEDDING_MODEL": "curso/e5-pt-en",
         "READER_MODEL": "curso/qa-pt",
@@ -50,22 +47,11 @@ def address(tmp_path_factory):
             [sys.executable, "app.py"], cwd=folder, env=environment, stdout=output, stderr=output
         )
     try:
-        wait_until_it_answers(f"http://127.0.0.1:{port}", process, log)
+        wait_until_it_answers(f"http://127.0.0.1:{port}/config", process, log, START_SECONDS)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(20)
-
-
-def wait_until_it_answers(url, process, log):
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{url}/config", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError(f"the program did not start:\n{log.read_text(encoding='utf-8')}")
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 import hashlib
 import os
-import subprocess
-import sys
 
 import pytest
 
 from helpers.embedded import fetch, store
 from helpers.embedded.catalog import catalog
 from helpers.embedded.recipes import smollm2
+from tests.fresh_python import loaded_by
 
 CHAT = "curso/smollm2-135m-instruct"
 PROMPT = (
@@ -109,12 +108,8 @@ def test_real_builds_are_reproducible(repo_id, tmp_path, monkeypatch):
 
 
 def test_recipes_import_nothing_heavy():
-    code = (
-        "import sys\nfrom helpers.embedded.recipes import smollm2\n"
-        "print({'torch', 'numpy', 'gguf', 'transformers', 'tokenizers'} & set(sys.modules))"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "set()"
+    heavy = {"torch", "numpy", "gguf", "transformers", "tokenizers"}
+    assert loaded_by("from helpers.embedded.recipes import smollm2", heavy) == []
 
 
 def test_catalog_pins_the_gguf(gguf_file):
