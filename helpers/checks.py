@@ -73,7 +73,7 @@ def models(*, fetch: bool) -> int:
         (
             model["id"],
             model["task"],
-            f"{model['size'] / 1e6:.0f} MB",
+            f"{model['size'] / 1e6:.0f} MB" if model["size"] >= 1e6 else "< 1 MB",
             model["licence"],
             text("cli.model_built" if model["built"] else "cli.model_not_built"),
         )

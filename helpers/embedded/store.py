@@ -32,6 +32,7 @@ from helpers.embedded.fetch import (
     is_at_hand,
     member,
 )
+from helpers.embedded.hub.cards import header
 from helpers.environment import cache_folder
 from helpers.errors import CourseError
 from helpers.messages import text
@@ -150,7 +151,8 @@ def summary() -> list[dict[str, Any]]:
 
     Returns:
         One dictionary a model: ``id``, ``task``, ``licence``, ``size`` (bytes) and ``built``.
-        The size is the real one when the model is built, the catalog's estimate otherwise.
+        The size is the real one when the model is built, the catalog's estimate otherwise; a
+        licence that the Hub only calls ``other`` goes by the name that the card gives it.
     """
     return [_summary(repository) for repository in catalog().repositories.values()]
 
@@ -161,10 +163,16 @@ def _summary(repository: Repository) -> dict[str, Any]:
     return {
         "id": repository.id,
         "task": repository.task,
-        "licence": repository.licence,
+        "licence": _licence_name(repository),
         "size": size,
         "built": found is not None,
     }
+
+
+def _licence_name(repository: Repository) -> str:
+    if repository.licence != "other":
+        return repository.licence
+    return str(header(repository.card)["license_name"])
 
 
 # --- where things are

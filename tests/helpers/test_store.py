@@ -307,6 +307,12 @@ def test_remove_leaves_no_trace_and_can_be_repeated(workshop, cache):
     assert store.ensure(REPO_ID) == folder
 
 
+def test_a_licence_without_an_identifier_goes_by_its_cards_name():
+    licences = {row["id"]: row["licence"] for row in store.summary()}
+    assert "other" not in licences.values()
+    assert licences["curso/chat-ponte-pt"] == "mpl-2.0-e-apache-2.0"
+
+
 def test_ensure_many_and_summary(workshop):
     assert [row["built"] for row in store.summary()] == [False, False]
     assert store.ensure_many([CHILD_ID, REPO_ID])[0].name == "derivado"
