@@ -39,7 +39,7 @@ class Wrong(Exception):
         Args:
             key: key of the sentence in the exercise's own texts; a key with a dot in it is a full
                 path, such as `"exercises.different"`.
-            expected: what a right answer is, shown on a line of its own when given.
+            expected: what a right answer is; on a line of its own when there is a call to show too.
             got: what came, shown on a line of its own when given.
             call: the call that gave it, shown on a line of its own when given.
             **values: fill the sentence's placeholders; texts as they are, the rest described.

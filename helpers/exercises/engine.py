@@ -149,9 +149,11 @@ class Exercise:
     def _wrong(self, wrong: Wrong) -> Feedback:
         key = wrong.key if "." in wrong.key else self._key(wrong.key)
         given = {"expected": wrong.expected, "got": wrong.got, "call": wrong.call}
+        # What a call must return helps to mend a function; a bare value would be the answer itself.
+        expected = wrong.expected if wrong.call else ""
         facts = (
             (text("exercises.input"), wrong.call),
-            (text("exercises.expected"), wrong.expected),
+            (text("exercises.expected"), expected),
             (text("exercises.got"), wrong.got),
         )
         return self._feedback(

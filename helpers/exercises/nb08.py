@@ -9,7 +9,6 @@ from helpers.exercises import (
     Exercise,
     Wrong,
     WrongAnswer,
-    call,
     expect_close,
     expect_equal,
     expect_keys,
@@ -48,13 +47,16 @@ def check_options(options: Any, path: Path) -> None:
 
 def check_tidy(function: Callable[..., Any]) -> None:
     """A batch goes in as lists and comes out as lists."""
-    returned = call(function, {"text": UNTIDY})
+    run_cases(function, [(({"text": UNTIDY},), TIDY)], compare=_same_texts)
+
+
+def _same_texts(returned: Any, expected: list[str]) -> None:
     expect_type(returned, dict)
     expect_keys(returned, ["text"])
     if isinstance(returned["text"], str):
         raise Wrong("one_text", got=returned["text"])
     expect_type(returned["text"], list)
-    expect_equal(returned["text"], TIDY)
+    expect_equal(returned["text"], expected)
 
 
 def check_leaks(function: Callable[..., Any]) -> None:

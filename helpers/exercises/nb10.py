@@ -1,13 +1,13 @@
 """Exercises of notebook 10, `boas_praticas`."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from helpers.exercises import (
     Exercise,
     Wrong,
     WrongAnswer,
-    call,
     expect_close,
     expect_equal,
     expect_type,
@@ -91,10 +91,13 @@ def _same_changes(returned: Any, expected: dict[str, tuple[str, str | None]]) ->
 def check_excess_bias(function: Callable[..., Any]) -> None:
     """Mean difference of the pairs, less that of the controls."""
     for arguments, expected in BIASES:
-        returned = call(function, *arguments)
-        expect_type(returned, float, int)
         key = "exercises.different" if arguments[1] else "no_controls"
-        expect_close(returned, expected, within=1e-6, key=key)
+        run_cases(function, [(arguments, expected)], compare=partial(_same_bias, key=key))
+
+
+def _same_bias(returned: Any, expected: float, *, key: str) -> None:
+    expect_type(returned, float, int)
+    expect_close(returned, expected, within=1e-6, key=key)
 
 
 EXERCISES = (

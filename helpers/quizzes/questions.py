@@ -112,7 +112,7 @@ class Quiz:
     title: str
     questions: tuple[Question, ...] = field(repr=False)
 
-    def answer(self, question: int, letter: str) -> Feedback:
+    def answer(self, question: int | str, letter: str = "") -> Feedback:
         """Answer without widgets.
 
         Args:
@@ -120,10 +120,12 @@ class Quiz:
             letter: the letter of the option.
 
         Raises:
-            CourseError: if there is no such question or letter.
+            CourseError: if there is no such question or letter, or one of the two was left out.
         """
+        if not letter:
+            raise CourseError(text("quiz.two_parts", notebook=self.notebook))
         for candidate in self.questions:
-            if candidate.number == question:
+            if str(candidate.number) == str(question).strip():
                 return candidate.answer(letter)
         total = len(self.questions)
         raise CourseError(text("quiz.unknown_question", number=repr(question), total=total))

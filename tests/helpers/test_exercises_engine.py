@@ -202,6 +202,12 @@ def test_wrong_answer_says_what_was_expected_and_where_to_get_help():
     ]
 
 
+def test_a_value_is_not_given_away():
+    feedback = make(check=lambda answer: expect_equal(answer, 42)).check(41)
+    assert "Veio: 41" in repr(feedback)
+    assert "42" not in repr(feedback)
+
+
 def test_all_cases_are_tried():
     assert "Entrada: add_numbers('a', 'b')" in repr(make().check(add_numbers))
 

@@ -101,14 +101,20 @@ def test_a_letter_may_be_written_in_several_ways(letter):
     assert helpers.quiz("04").answer(1, letter).heading.endswith("opção a")
 
 
+def test_the_number_may_come_as_text():
+    assert repr(helpers.quiz("04").answer("2", "a")) == repr(helpers.quiz("04").answer(2, "a"))
+
+
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
         (lambda: helpers.quiz("04").answer(1, "e"), "a, b, c, d"),
-        (lambda: helpers.quiz("04").answer(1, ""), "a, b, c, d"),
+        (lambda: helpers.quiz("04").answer(1, "?"), "a, b, c, d"),
+        (lambda: helpers.quiz("04").answer(1, ""), "o número da pergunta e a letra"),
+        (lambda: helpers.quiz("04").answer("d"), "o número da pergunta e a letra"),
         (lambda: helpers.quiz("04").answer(1, "ab"), "a, b, c, d"),
         (lambda: helpers.quiz("04").answer(0, "a"), "de 1 a 4"),
-        (lambda: helpers.quiz("04").answer("1", "a"), "de 1 a 4"),
+        (lambda: helpers.quiz("04").answer("um", "a"), "de 1 a 4"),
         (lambda: helpers.quiz("12"), "00, 01"),
         (lambda: helpers.quiz(4), "00, 01"),
         (lambda: helpers.quiz("../pt/nb04"), "00, 01"),

@@ -17,7 +17,7 @@ def check(answer):
     expect_equal(answer, 42)
 
 
-GOOD = WrongAnswer("answer = 41", expect="Esperado: 42")
+GOOD = WrongAnswer("answer = 41", expect="Veio: 41")
 EXERCISES = (
     Exercise(id="99.1", level="direto", objective=1, check=check, solution="answer = 6 * 7",
              wrong=(GOOD, WrongAnswer("answer = 'a'", expect="Veio: 'a'"))),
