@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from playwright.sync_api import expect
 
 from helpers import documents
 from helpers.embedded import store
@@ -112,7 +113,9 @@ def test_what_was_read_can_be_opened(page):
 
 
 def test_a_question_without_an_answer_is_refused(page):
-    page.get_by_role("button", name="Quanto custa a bicicleta Araçá E20?").click()  # an example
+    question = "Quanto custa a bicicleta Araçá E20?"
+    page.get_by_role("button", name=question).click()  # an example, which the program fills in
+    expect(page.get_by_label("Pergunta", exact=True)).to_have_value(question)
     page.get_by_role("button", name="Perguntar", exact=True).click()
     card = wait_for(page, "#resposta .recusa")
     assert "Não encontrei a resposta" in card.inner_text()
