@@ -574,6 +574,8 @@ def _be_quiet() -> None:
     warnings.filterwarnings("ignore", message=".*IProgress not found.*")
     # What peft asks of a model by the name that transformers 5.23 is about to change.
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
+    # What torch.compile says on Python 3.13.0 alone, which not everyone can replace.
+    warnings.filterwarnings("ignore", message="Guards may run slower on Python")
     hub_bars: Any = sys.modules.get("huggingface_hub.utils")
     if hub_bars is not None:
         hub_bars.disable_progress_bars()
