@@ -31,6 +31,7 @@ from helpers.evaluation import Evaluation
 ENCODER = "curso/e5-pt-en"
 RATED = "curso/frases-avaliadas-pt"
 REVIEWS = "curso/avaliacoes-pt"
+STRENGTHS = (0.0001, 0.001, 0.01, 0.1, 1)
 LIMIT_SECONDS = 300
 LIMIT_MACRO_F1 = 0.75
 
@@ -49,7 +50,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description="Measure the training of notebook 09.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[7], help="one training for each")
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument(
         "--layers", type=int, default=4, help="layers with an adapter, from the top"
     )
@@ -122,7 +123,10 @@ def batches(data: Data, texts: list[str], size: int = 64) -> Iterator[tuple[list
 
 
 def frozen(data: Data, judged: Any) -> list[int]:
-    """Answer what is judged with a logistic regression on the encoder's own embeddings."""
+    """Answer what is judged with a logistic regression on the encoder's own embeddings.
+
+    Its strength is chosen on the validation sentences, as in notebook 09.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -139,10 +143,19 @@ def frozen(data: Data, judged: Any) -> list[int]:
             rows[chosen] = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
         return rows.numpy()
 
-    regression = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-    train_rows = data.rated["train"]
-    regression.fit(embed(list(train_rows["text"])), list(train_rows["label"]))
-    return [int(label) for label in regression.predict(embed(list(judged["text"])))]
+    train_rows, check_rows = data.rated["train"], data.rated["validation"]
+    vectors, check_vectors = embed(list(train_rows["text"])), embed(list(check_rows["text"]))
+
+    def fitted(strength: float) -> Any:
+        regression = LogisticRegression(C=strength, max_iter=1000)
+        return make_pipeline(StandardScaler(), regression).fit(vectors, list(train_rows["label"]))
+
+    def validation_score(strength: float) -> float:
+        answers = fitted(strength).predict(check_vectors).tolist()
+        return judge(check_rows["label"], answers, data).macro_f1
+
+    best = fitted(max(STRENGTHS, key=validation_score))
+    return [int(label) for label in best.predict(embed(list(judged["text"])))]
 
 
 def train(
