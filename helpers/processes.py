@@ -25,7 +25,7 @@ from helpers.errors import CourseError
 from helpers.messages import text
 
 START_SECONDS = 120
-STOP_SECONDS = 2 * guard.GRACE_SECONDS
+STOP_SECONDS = 3 * guard.GRACE_SECONDS  # it asks, waits, insists, waits
 # "ValueError: ...": the last line of a Python traceback, perhaps after a process's number.
 _NAMED_ERROR = re.compile(r"(?:\[rank\d+\]: *)?[\w.]*(?:Error|Exception|Interrupt|Exit): .")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")

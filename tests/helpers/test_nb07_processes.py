@@ -33,6 +33,21 @@ FAMILY = """
 """
 
 
+STUBBORN = """
+    import pathlib, signal, subprocess, sys, time
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    subprocess.Popen([sys.executable, "-c", f"{code}; print(flush=True); time.sleep(600)", MARK],
+                     stdout=subprocess.PIPE).stdout.readline()
+    time.sleep(600)
+"""
+FERTILE = """
+    import subprocess, sys, time
+    while True:
+        subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)", MARK])
+        time.sleep(0.01)
+"""
+
+
 @pytest.fixture
 def script(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -100,6 +115,30 @@ def test_a_slow_command_and_its_children_are_ended(script, tmp_path):
 def assert_family_is_gone(folder):
     for pid in map(int, (folder / "pids").read_text().split()):
         wait_for(lambda pid=pid: is_gone(pid))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_child_that_ignores_the_request_is_ended_too(script, tmp_path):
+    with pytest.raises(CourseError, match="3 segundos"):
+        processes.run(script(STUBBORN.replace("MARK", repr(str(tmp_path)))), timeout=3)
+    assert marked(tmp_path) == []
+
+
+def test_a_child_born_while_its_parent_is_ended_is_ended_too(script, tmp_path):
+    with pytest.raises(CourseError, match="2 segundos"):
+        processes.run(script(FERTILE.replace("MARK", repr(str(tmp_path)))), timeout=2)
+    assert marked(tmp_path) == []
+
+
+def marked(mark):
+    """Return the processes that run with a word on their command line."""
+    found = psutil.process_iter(["cmdline", "status"])
+    return [
+        process.pid
+        for process in found
+        if str(mark) in (process.info["cmdline"] or [])
+        and process.info["status"] != psutil.STATUS_ZOMBIE
+    ]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
