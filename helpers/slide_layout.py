@@ -243,7 +243,9 @@ def _cover(blocks: list[str]) -> list[tuple[str, Kind]]:
     listed = next((i for i, block in enumerate(blocks) if re.match(r" *1\. ", block)), None)
     parts: list[tuple[str, Kind]] = [(f"{title}\n\n{promise}", "slide")]
     objectives = [] if listed is None else blocks[max(listed - 1, 2) : listed + 1]
-    spoken = [block for block in blocks[2:] if block not in objectives]
+    # A deck has no use for the badge that opens the notebook, and its picture is on the internet.
+    kept = [block for block in blocks[2:] if text("links.badge") not in block]
+    spoken = [block for block in kept if block not in objectives]
     if spoken:
         parts.append(("\n\n".join(spoken), "notes"))
     if objectives:

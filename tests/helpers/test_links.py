@@ -8,8 +8,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import nbformat
 import pytest
 
-from helpers import links
+from helpers import links, slides
 from helpers.errors import CourseError
+from tests.notebooks import rules
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("pyproject.toml", "README.md", "CITATION.cff", "colab_links.md")
@@ -89,6 +90,19 @@ def setup_cells(house):
     for path in notebooks(house):
         cells = nbformat.read(path, as_version=4).cells
         yield next(cell.source for cell in cells if cell.cell_type == "code")
+
+
+@pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
+def test_a_published_notebook_keeps_the_rules(published, rule):
+    if rule is rules.links_lead_somewhere:
+        pytest.skip("only the notebooks were copied, and not what they link to")
+    for path in notebooks(published):
+        assert rule(rules.Lesson.read(path)) == [], path.name
+
+
+def test_the_badge_stays_out_of_the_deck(published):
+    page = slides.deck(notebooks(published)[0])
+    assert links.BADGE not in page and ".ipynb" not in page
 
 
 def test_each_setup_cell_installs_from_it(published):

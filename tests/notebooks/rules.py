@@ -477,10 +477,12 @@ def charts_are_the_courses(lesson: Lesson) -> list[str]:
 
 
 def images_have_alt_text(lesson: Lesson) -> list[str]:
-    """Each image, in Markdown or HTML, says in words what it shows."""
+    """Each image, in Markdown or HTML, says in words what it shows; a badge, what it opens."""
     problems = []
     for place, html in _markdown_and_html(lesson):
-        alts = re.findall(r"!\[([^\]]*)\]\(", html)
+        alts = re.findall(r"(?<!\[)!\[([^\]]*)\]\(", html)
+        badges = re.findall(r"\[!\[([^\]]*)\]\(", html)
+        problems += [f"{place} has a badge without words" for alt in badges if not alt.strip()]
         for tag in re.findall(r"<img\b[^>]*>", html, flags=re.IGNORECASE):
             alt = re.search(r"""\balt\s*=\s*(["'])(.*?)\1""", tag, flags=re.DOTALL)
             alts.append(alt[2] if alt else "")

@@ -376,6 +376,11 @@ def test_images_have_alt_text(image):
         assert rules.images_have_alt_text(lesson(code("x", outputs=[html])))
 
 
+def test_a_badge_says_what_it_opens():
+    assert rules.images_have_alt_text(text("[![Abrir no Colab](x.svg)](https://y.z)")) == []
+    assert rules.images_have_alt_text(text("[![](x.svg)](https://y.z)"))
+
+
 def test_good_alt_text():
     good = '![Uma pergunta entra e um trecho sai](x.png) <img alt="A mesma coisa em HTML" src="x">'
     assert rules.images_have_alt_text(text(good)) == []
