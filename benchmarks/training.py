@@ -50,7 +50,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description="Measure the training of notebook 09.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[7], help="one training for each")
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument(
         "--layers", type=int, default=4, help="layers with an adapter, from the top"
     )
