@@ -1,13 +1,13 @@
 """Exercises of notebook 07, `desempenho_e_escala`."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from helpers.exercises import (
     Exercise,
     Wrong,
     WrongAnswer,
-    call,
     expect_close,
     expect_type,
     run_cases,
@@ -59,15 +59,21 @@ def check_tokens_read(function: Callable[..., Any]) -> None:
 def check_token_batches(function: Callable[..., Any]) -> None:
     """Each text once, no batch over the limit, by length, and no more batches than needed."""
     for lengths, most in TOKEN_BATCHES:
-        batches = call(function, lengths, most)
-        expect_type(batches, list, tuple)
-        for batch in batches:
-            expect_type(batch, list, tuple, range)
-        _expect_each_once(batches, lengths)
-        _expect_within(batches, lengths, most)
-        best = reference_batches(lengths, most)
-        if _places(batches, lengths) > _places(best, lengths) or len(batches) > len(best):
-            raise Wrong("wasteful", lengths=lengths, most=most, expected=best, got=batches)
+        case = ((lengths, most), reference_batches(lengths, most))
+        compare = partial(_expect_few_batches, lengths=lengths, most=most)
+        run_cases(function, [case], compare=compare)
+
+
+def _expect_few_batches(
+    batches: Any, best: list[list[int]], *, lengths: list[int], most: int
+) -> None:
+    expect_type(batches, list, tuple)
+    for batch in batches:
+        expect_type(batch, list, tuple, range)
+    _expect_each_once(batches, lengths)
+    _expect_within(batches, lengths, most)
+    if _places(batches, lengths) > _places(best, lengths) or len(batches) > len(best):
+        raise Wrong("wasteful", lengths=lengths, most=most, expected=best, got=batches)
 
 
 def reference_batches(lengths: list[int], most: int) -> list[list[int]]:

@@ -31,10 +31,8 @@ FAMILY = """
     os.rename("pids.new", "pids")
     time.sleep(600)
 """
-
-
 STUBBORN = """
-    import pathlib, signal, subprocess, sys, time
+    import subprocess, sys, time
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
     subprocess.Popen([sys.executable, "-c", f"{code}; print(flush=True); time.sleep(600)", MARK],
                      stdout=subprocess.PIPE).stdout.readline()
@@ -132,13 +130,9 @@ def test_a_child_born_while_its_parent_is_ended_is_ended_too(script, tmp_path):
 
 def marked(mark):
     """Return the processes that run with a word on their command line."""
-    found = psutil.process_iter(["cmdline", "status"])
-    return [
-        process.pid
-        for process in found
-        if str(mark) in (process.info["cmdline"] or [])
-        and process.info["status"] != psutil.STATUS_ZOMBIE
-    ]
+    found = psutil.process_iter(["cmdline"])
+    named = [process.pid for process in found if str(mark) in (process.info["cmdline"] or [])]
+    return [pid for pid in named if not is_gone(pid)]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
